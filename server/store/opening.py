@@ -1,0 +1,26 @@
+"""Opens a store by its URL through the entry-point group `tiercare.stores` (scheme -> `async open(url) -> Store`)."""
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import entry_points
+from typing import cast
+from urllib.parse import urlsplit
+
+from server.errors import Invalid
+from server.store.port import Store
+
+GROUP = "tiercare.stores"
+
+
+async def open_store(url: str) -> Store:
+    """`sqlite:///path/to/folder` or `mongodb://host:port/database`. Raises Invalid with a sentence to act on."""
+    scheme = urlsplit(url).scheme
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if scheme not in known:
+        raise Invalid(f"no store is installed for '{scheme or url}': known are {', '.join(sorted(known))}")
+    try:
+        opener = cast(Callable[[str], Awaitable[Store]], known[scheme].load())
+    except ModuleNotFoundError as missing:
+        raise Invalid(
+            f"the store '{scheme}' needs {missing.name}: install the extra with pip install 'tiercare[{scheme}]'"
+        ) from missing
+    return await opener(url)

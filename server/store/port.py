@@ -1,0 +1,56 @@
+"""The store port: the eight calls a backend has to answer. It knows keys and bytes, never FHIR.
+
+A backend is one folder beside this file, opened by entry point (`tiercare.stores`, see opening.py), and passes
+`tests/contract` as it is; what it cannot do it says in `abilities`, and the suite reads only that.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+
+MULTI_PROCESS = "multi-process"  # several server processes may write one store
+PLANS = "plans"  # plan tests (index used, no sort in memory) mean something on this backend
+
+
+class Store(Protocol):
+    """Versions, their index entries, and one ordered sequence of changes."""
+
+    name: str
+    abilities: frozenset[str]
+
+    async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
+        """The current version, or the given one; a deletion is a Version too. None: never there."""
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        """All writes or none, durable when it returns; each write gets its own stamp, in the order given.
+
+        Raises StaleWrite or Claimed (the first that fails) when a precondition does not hold, and Conflict
+        (errors.py) when the store gave up after retrying a transient clash. One (type, id) at most once.
+        """
+        ...
+
+    async def select(self, select: Select) -> Page:
+        """At most `limit` hits after the cursor. A cursor made by another store or for other sorts is Invalid."""
+        ...
+
+    async def count(self, type: str, test: Test) -> int:
+        """How many current resources of the type pass the test."""
+        ...
+
+    async def history(self, type: str | None, id: str | None, before: int | None, limit: int) -> list[Version]:
+        """Versions with stamp < before (None: from the newest), newest first; of all types when type is None."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        """The change sequence past a stamp, oldest first. A later call never shows a change before one shown here."""
+        ...
+
+    async def reindex(self, entries: Sequence[Reentry]) -> int:
+        """Replaces index entries of current versions that are still at `version`; how many were replaced."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes commits under way, then lets go of files and connections."""
+        ...
