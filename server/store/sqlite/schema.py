@@ -1,0 +1,50 @@
+"""Tables of the SQLite store, and the pragmas they are measured with (docs/decisions/0002-sqlite-layout.md).
+
+One narrow WITHOUT ROWID table for each shape of entry, clustered by parameter. `p` is the number of an interned
+(type, parameter) pair, so the type test is free; `rid` is a row number that a resource keeps for life.
+"""
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS word (n INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (kind, text));
+-- body NULL: deleted, or only referred to so far (ver 0)
+CREATE TABLE IF NOT EXISTS res (
+    rid INTEGER PRIMARY KEY, type INT NOT NULL, id TEXT NOT NULL, ver INT NOT NULL, stamp INT NOT NULL,
+    method TEXT NOT NULL, body BLOB);
+CREATE UNIQUE INDEX IF NOT EXISTS res_id ON res (id, type);
+-- bodies that are not current any more
+CREATE TABLE IF NOT EXISTS hist (
+    seq INTEGER PRIMARY KEY, rid INT NOT NULL, ver INT NOT NULL, stamp INT NOT NULL, method TEXT NOT NULL, body BLOB);
+CREATE UNIQUE INDEX IF NOT EXISTS hist_version ON hist (rid, ver);
+-- one line a write: the change sequence, and the history of a type and of the system
+CREATE TABLE IF NOT EXISTS log (
+    stamp INTEGER PRIMARY KEY, rid INT NOT NULL, ver INT NOT NULL, method TEXT NOT NULL);
+-- living resources of a type, in their own order and by last update
+CREATE TABLE IF NOT EXISTS live (type INT, rid INT, PRIMARY KEY (type, rid)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS late (type INT, stamp INT, rid INT, PRIMARY KEY (type, stamp)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS claim (key TEXT PRIMARY KEY, rid INT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS claim_rid ON claim (rid);
+
+CREATE TABLE IF NOT EXISTS tok (
+    p INT, k TEXT, rid INT, sys INT, rank INT, PRIMARY KEY (p, k, rid, sys)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS str (
+    p INT, k TEXT, rid INT, raw TEXT, rank INT, PRIMARY KEY (p, k, rid, raw)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ref (p INT, k INT, rid INT, PRIMARY KEY (p, k, rid)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS span (
+    p INT, k INT, lo INT, rid INT, hi INT, rank INT, PRIMARY KEY (p, k, lo, rid, hi)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS span_rid ON span (rid, p, lo);
+"""
+
+PRAGMAS = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",  # an acknowledged write survives a power cut
+    "foreign_keys": "OFF",
+    "temp_store": "MEMORY",
+    "cache_size": -65536,  # KiB: 64 MB
+    "wal_autocheckpoint": 0,  # checkpoints run beside the request path, checkpoint.py
+    "secure_delete": 0,
+    "busy_timeout": 5000,
+}
+READER_PRAGMAS = {"mmap_size": 2147418112, "cache_size": -65536, "temp_store": "MEMORY", "query_only": 1}

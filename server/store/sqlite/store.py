@@ -1,0 +1,200 @@
+"""The embedded store: one SQLite file, one writer, reads in the event loop (design rule 5).
+
+A point read costs 15 microseconds, so it needs no thread. A read that turns out to be long is stopped after
+LOOP_BUDGET seconds and run again in a thread, under QUERY_LIMIT: the event loop is never held by one query.
+"""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from server.errors import Invalid, TooCostly
+from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.store.sqlite import schema
+from server.store.sqlite.translate import Translator
+from server.store.sqlite.words import Words
+from server.store.sqlite.writer import Writer
+
+LOOP_BUDGET = 0.025  # seconds a read may hold the event loop
+QUERY_LIMIT = 10.0  # seconds a read may take at all
+_OPS = 2_000  # SQLite instructions between two looks at the clock
+
+T = TypeVar("T")
+_HISTORY = """
+SELECT w.text, r.id, l.ver, l.stamp, l.method, CASE l.ver WHEN r.ver THEN r.body ELSE h.body END
+FROM log l CROSS JOIN res r ON r.rid=l.rid CROSS JOIN word w ON w.n=r.type
+LEFT JOIN hist h ON h.rid=l.rid AND h.ver=l.ver AND l.ver<>r.ver
+WHERE l.stamp<? {type} ORDER BY l.stamp DESC LIMIT ?"""
+
+
+class _Reader:
+    """One reading connection with a clock."""
+
+    def __init__(self, path: Path, words: Words) -> None:
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        for name, value in schema.READER_PRAGMAS.items():
+            self.db.execute(f"PRAGMA {name}={value}")
+        self.translator = Translator(self.db, words)
+        self._deadline = 0.0
+        self.db.set_progress_handler(self._late, _OPS)
+
+    def run(self, work: "Callable[[_Reader], T]", seconds: float) -> T:
+        """Raises TimeoutError when the work takes longer."""
+        self._deadline = time.monotonic() + seconds
+        try:
+            return work(self)
+        except sqlite3.OperationalError as error:
+            if "interrupted" in str(error):
+                raise TimeoutError from error
+            raise
+
+    def _late(self) -> int:
+        return time.monotonic() > self._deadline
+
+
+class SqliteStore:
+    name = "sqlite"
+    abilities: frozenset[str] = frozenset()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        for name, value in schema.PRAGMAS.items():
+            self._db.execute(f"PRAGMA {name}={value}")
+        self._db.executescript(schema.TABLES)
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (schema.VERSION,))
+        self._words = Words(self._db)
+        self._writer = Writer(self._db, self._words, path.with_name(path.name + "-wal"))
+        self._reader = _Reader(path, self._words)
+        self._local = threading.local()
+        self._slow_readers: list[_Reader] = []
+        self._threads = ThreadPoolExecutor(2, "tiercare-read")
+
+    async def _read(self, work: Callable[[_Reader], T]) -> T:
+        """On the loop while it is short, else again in a thread; TooCostly past QUERY_LIMIT."""
+        try:
+            return self._reader.run(work, LOOP_BUDGET)
+        except TimeoutError:
+            pass
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._slowly, work)
+        except TimeoutError as late:
+            raise TooCostly(f"the query took longer than {QUERY_LIMIT:.0f} s: narrow it", code="timeout") from late
+
+    def _slowly(self, work: Callable[[_Reader], T]) -> T:
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = _Reader(self.path, self._words)
+            self._slow_readers.append(reader)
+        return reader.run(work, QUERY_LIMIT)
+
+    # -------------------------------------------------------------------------------------------- the port
+    async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
+        row = self._reader.run(
+            lambda reader: reader.db.execute(
+                "SELECT rid, ver, stamp, method, body FROM res WHERE id=? AND type=?",
+                (id, reader.translator.type_number(type)),
+            ).fetchone(),
+            QUERY_LIMIT,
+        )
+        if row is None or not row[1]:
+            return None
+        if version is not None and version != row[1]:
+            rid = row[0]
+            row = self._reader.run(
+                lambda reader: reader.db.execute(
+                    "SELECT rid, ver, stamp, method, body FROM hist WHERE rid=? AND ver=?", (rid, version)
+                ).fetchone(),
+                QUERY_LIMIT,
+            )
+            if row is None:
+                return None
+        return Version(type, id, row[1], row[2], row[3], row[4] or b"")
+
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        return await self._writer.submit(writes) if writes else []
+
+    async def select(self, select: Select) -> Page:
+        def work(reader: _Reader) -> list[Any]:
+            sql = reader.translator.select(select)
+            return reader.db.execute(sql.text, sql.args).fetchall()
+
+        rows = await self._read(work)
+        more = len(rows) > select.limit
+        rows = rows[: select.limit]
+        versions = [Version(select.type, row[0], row[1], row[2], row[3], row[4]) for row in rows]
+        return Page(versions, (*rows[-1][6:], rows[-1][5]) if more and rows else None)
+
+    async def count(self, type: str, test: Test) -> int:
+        def work(reader: _Reader) -> int:
+            sql = reader.translator.count(type, test)
+            return int(reader.db.execute(sql.text, sql.args).fetchone()[0])
+
+        return await self._read(work)
+
+    async def history(self, type: str | None, id: str | None, before: int | None, limit: int) -> list[Version]:
+        top = before if before is not None else 2**63 - 1
+
+        def work(reader: _Reader) -> list[Any]:
+            if id is not None and type is not None:
+                return self._instance_history(reader, type, id, top, limit)
+            if type is None:
+                return reader.db.execute(_HISTORY.format(type=""), (top, limit)).fetchall()
+            return reader.db.execute(
+                _HISTORY.format(type="AND r.type=?"), (top, reader.translator.type_number(type), limit)
+            ).fetchall()
+
+        rows = await self._read(work)
+        return [Version(row[0], row[1], row[2], row[3], row[4], row[5] or b"") for row in rows]
+
+    @staticmethod
+    def _instance_history(reader: _Reader, type: str, id: str, top: int, limit: int) -> list[Any]:
+        current = reader.db.execute(
+            "SELECT ?, id, ver, stamp, method, body, rid FROM res WHERE id=? AND type=? AND ver>0",
+            (type, id, reader.translator.type_number(type)),
+        ).fetchone()
+        if current is None:
+            return []
+        old = reader.db.execute(
+            "SELECT ?, ?, ver, stamp, method, body FROM hist WHERE rid=? AND stamp<? ORDER BY ver DESC LIMIT ?",
+            (type, id, current[6], top, limit),
+        ).fetchall()
+        return ([current[:6]] if current[3] < top else [])[:limit] + old[: limit - (current[3] < top)]
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        rows = await self._read(
+            lambda reader: reader.db.execute(
+                "SELECT l.stamp, w.text, r.id, l.ver, l.method FROM log l CROSS JOIN res r ON r.rid=l.rid"
+                " CROSS JOIN word w ON w.n=r.type WHERE l.stamp>? ORDER BY l.stamp LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        )
+        return [Change(*row) for row in rows]
+
+    async def reindex(self, entries: Sequence[Reentry]) -> int:
+        return len(await self._writer.submit(entries)) if entries else 0
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._threads.shutdown()
+        for reader in [*self._slow_readers, self._reader]:
+            reader.db.close()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+
+async def open_sqlite(url: str) -> SqliteStore:
+    """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder."""
+    parts = urlsplit(url)
+    folder = Path(unquote(parts.path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return SqliteStore(folder / "tiercare.sqlite")
+    except (OSError, sqlite3.Error) as error:
+        raise Invalid(f"cannot keep data in {folder}: {error}") from error

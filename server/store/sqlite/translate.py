@@ -1,0 +1,352 @@
+"""A Select -> SQL. SQLite's planner cannot see skew, so we choose: the most selective criterion drives, found by a
+bounded count, and the rest are probes (docs/decisions/0002-sqlite-layout.md).
+
+Everything is a condition on a row number. A probe is an EXISTS that ends in a full primary key, or, where that would
+walk a range for each row, an IN over a list made once.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import assert_never
+
+from server.errors import Invalid
+from server.keys import (
+    LINK,
+    SPAN,
+    TERM,
+    TEXT,
+    All,
+    Any,
+    Cursor,
+    Ids,
+    Link,
+    Not,
+    Present,
+    Select,
+    Sort,
+    Span,
+    Stamped,
+    Term,
+    Test,
+    Text,
+)
+from server.store.sqlite.words import Words, is_local
+
+FEW = 200  # candidates up to which a criterion drives; counting so far costs about 20 microseconds
+TOP = "\U0010ffff"
+Args = list[int | str | None]
+_TABLE = {TERM: "tok", TEXT: "str", LINK: "ref", SPAN: "span"}
+
+
+@dataclass(slots=True)
+class Sql:
+    text: str
+    args: Args
+
+
+@dataclass(slots=True)
+class Driver:
+    """A criterion that can lead the query: `FROM table a WHERE …`, all rows of which are candidates."""
+
+    table: str
+    where: str
+    args: Args
+    in_order: bool  # its rows of one key come in rid order
+
+
+class Translator:
+    """Translates for one connection; unknown words make a criterion impossible, never an error."""
+
+    def __init__(self, connection: sqlite3.Connection, words: Words) -> None:
+        self._db, self._words = connection, words
+
+    def _known(self, kind: str, text: str) -> int:
+        """The number of a word, or one that no row has."""
+        found = self._words.known(self._db, kind, text)
+        return -1 if found is None else found
+
+    def type_number(self, type: str) -> int:
+        return self._known("type", type)
+
+    # ---------------------------------------------------------------------------------------------- probes
+    def probe(self, test: Test, type: int, rid: str) -> Sql:
+        """A condition on the row number `rid` (a column)."""
+        match test:
+            case All(tests):
+                return self._joined([self.probe(t, type, rid) for t in tests], " AND ", "1")
+            case Any(tests):
+                return self._joined([self.probe(t, type, rid) for t in tests], " OR ", "0")
+            case Not(inner):
+                sql = self.probe(inner, type, rid)
+                return Sql(f"NOT ({sql.text})", sql.args)
+            case Ids(ids):
+                marks = ",".join("?" * len(ids))
+                return Sql(f"+{rid} IN (SELECT rid FROM res WHERE id IN ({marks}) AND type=?)", [*ids, type])
+            case Stamped():
+                where, args = _stamped(test, "b.stamp")
+                return Sql(f"EXISTS (SELECT 1 FROM res b WHERE b.rid={rid}{where})", args)
+            case Link():
+                return Sql(
+                    f"EXISTS (SELECT 1 FROM ref b WHERE b.p=? AND b.k=? AND b.rid={rid})",
+                    [self._known("param", test.param), self._target(test.target)],
+                )
+            case Span():
+                where, args = self._span(test, "b")
+                return Sql(f"EXISTS (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid={rid} AND {where})", args)
+            case Present(param, shape):
+                if shape == SPAN:
+                    return Sql(
+                        f"EXISTS (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid={rid} AND b.p=?)",
+                        [self._known("param", param)],
+                    )
+                return Sql(f"+{rid} IN (SELECT rid FROM {_TABLE[shape]} WHERE p=?)", [self._known("param", param)])
+            case Term(_, key, _) if key is not None:
+                where, args = self._term(test, "b")
+                return Sql(f"EXISTS (SELECT 1 FROM tok b WHERE {where} AND b.rid={rid})", args)
+            case Term():
+                where, args = self._term(test, "b")
+                return Sql(f"+{rid} IN (SELECT b.rid FROM tok b WHERE {where})", args)
+            case Text():
+                where, args = self._text(test, "b")
+                return Sql(f"+{rid} IN (SELECT b.rid FROM str b WHERE {where})", args)
+            case _:  # pragma: no cover
+                assert_never(test)
+
+    @staticmethod
+    def _joined(parts: list[Sql], word: str, empty: str) -> Sql:
+        if not parts:
+            return Sql(empty, [])
+        return Sql("(" + word.join(part.text for part in parts) + ")", [arg for part in parts for arg in part.args])
+
+    def _term(self, test: Term, alias: str) -> tuple[str, Args]:
+        where, args = f"{alias}.p=?", [self._known("param", test.param)]
+        if test.key is not None:
+            where += f" AND {alias}.k=?"
+        full: Args = [*args, *([test.key] if test.key is not None else [])]
+        if test.scope is not None:
+            where += f" AND {alias}.sys=?"
+            full.append(self._known("system", test.scope))
+        return where, full
+
+    def _text(self, test: Text, alias: str) -> tuple[str, Args]:
+        p = self._known("param", test.param)
+        if test.how == "prefix":
+            return f"{alias}.p=? AND {alias}.k>=? AND {alias}.k<?", [p, test.value, test.value + TOP]
+        if test.how == "contains":
+            return f"{alias}.p=? AND instr({alias}.k, ?)>0", [p, test.value]
+        # the text as written is kept only where it differs from the normalised key
+        return (
+            f"{alias}.p=? AND {alias}.k=? AND (CASE {alias}.raw WHEN '' THEN {alias}.k ELSE {alias}.raw END)=?",
+            [p, test.normal, test.value],
+        )
+
+    def _span(self, test: Span, alias: str) -> tuple[str, Args]:
+        column = {"low": f"{alias}.lo", "high": f"{alias}.hi"}
+        args: Args = [self._known("param", test.param), self._known("unit", test.key)]
+        either = []
+        for bound in test.bounds:
+            either.append("(" + (" AND ".join(f"{column[side]}{op}?" for side, op, _ in bound) or "1") + ")")
+            args += [value for _, _, value in bound]
+        return f"{alias}.p=? AND {alias}.k=? AND ({' OR '.join(either) or '0'})", args
+
+    def _target(self, target: str) -> int | None:
+        if not is_local(target):
+            number = self._known("url", target)
+            return None if number < 0 else -number
+        type, id = target.split("/")
+        row = self._db.execute("SELECT rid FROM res WHERE id=? AND type=?", (id, self.type_number(type))).fetchone()
+        return row[0] if row else None
+
+    # --------------------------------------------------------------------------------------------- drivers
+    def driver(self, test: Test, type: int) -> Driver | None:
+        """How a criterion would lead; None if it can only probe."""
+        match test:
+            case Term(_, key, _):
+                where, args = self._term(test, "a")
+                return Driver("tok", where, args, key is not None)
+            case Text():
+                where, args = self._text(test, "a")
+                return Driver("str", where, args, False)
+            case Link():
+                args = [self._known("param", test.param), self._target(test.target)]
+                return Driver("ref", "a.p=? AND a.k=?", args, True)
+            case Span():
+                where, args = self._span(test, "a")
+                return Driver("span", where, args, False)
+            case Ids(ids):
+                marks = ",".join("?" * len(ids))
+                return Driver("res", f"a.id IN ({marks}) AND a.type=? AND a.body IS NOT NULL", [*ids, type], False)
+            case Stamped():
+                where, args = _stamped(test, "a.stamp")
+                return Driver("late", f"a.type=?{where}", [type, *args], False)
+            case _:
+                return None
+
+    def choose(self, test: Test, type: int) -> tuple[Driver | None, bool, Test]:
+        """(driver, whether it has few rows, the tests that are left as probes)."""
+        tests = list(_conjuncts(test))
+        drivers = [(self.driver(t, type), i) for i, t in enumerate(tests)]
+        possible = [(d, i) for d, i in drivers if d is not None]
+        best: tuple[int, Driver, int] | None = None
+        for driver, i in possible:
+            limit = FEW + 1 if best is None else best[0]
+            n = self._db.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM {driver.table} a WHERE {driver.where} LIMIT ?)",
+                [*driver.args, limit],
+            ).fetchone()[0]
+            if n <= FEW and (best is None or n < best[0]):
+                best = (n, driver, i)
+            if best and best[0] <= 1:
+                break
+        if best:
+            return best[1], True, All(tuple(t for j, t in enumerate(tests) if j != best[2]))
+        for driver, i in possible:
+            if driver.in_order:
+                return driver, False, All(tuple(t for j, t in enumerate(tests) if j != i))
+        return None, False, test
+
+    # ------------------------------------------------------------------------------------- whole statements
+    def candidates(self, select_type: str, test: Test) -> tuple[Sql, bool]:
+        """`FROM … WHERE …` over candidate rows as column a.rid, and whether there are few of them."""
+        type = self.type_number(select_type)
+        driver, few, rest = self.choose(test, type)
+        if driver is None:
+            driver = Driver("live", "a.type=?", [type], True)
+        probe = self.probe(rest, type, "a.rid")
+        return Sql(f"FROM {driver.table} a WHERE {driver.where} AND {probe.text}", [*driver.args, *probe.args]), few
+
+    def count(self, type: str, test: Test) -> Sql:
+        source, _ = self.candidates(type, test)
+        return Sql(f"SELECT count(DISTINCT a.rid) {source.text}", source.args)
+
+    def select(self, select: Select) -> Sql:
+        """Rows (id, ver, stamp, method, body, rid, sort values…), at most limit + 1 of them."""
+        if select.after is not None and len(select.after) != len(select.sorts) + 1:
+            raise Invalid("the page link does not belong to this search", "_cursor")
+        if not select.sorts:
+            return self._plain(select)
+        if len(select.sorts) == 1 and select.sorts[0].param == "_lastUpdated":
+            return self._by_stamp(select)
+        return self._sorted(select)
+
+    def _plain(self, select: Select) -> Sql:
+        source, _ = self.candidates(select.type, select.test)
+        where, args = "", list(source.args)
+        if select.after is not None:
+            where = " AND a.rid<?"
+            args.append(select.after[-1])
+        return Sql(
+            "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid FROM ("
+            f"SELECT DISTINCT a.rid {source.text}{where} ORDER BY a.rid DESC LIMIT ?"
+            ") t CROSS JOIN res r ON r.rid=t.rid ORDER BY t.rid DESC",
+            [*args, select.limit + 1],
+        )
+
+    def _by_stamp(self, select: Select) -> Sql:
+        """Few candidates are sorted; many are met by walking the type in the order of its last updates."""
+        type = self.type_number(select.type)
+        driver, few, rest = self.choose(select.test, type)
+        down = select.sorts[0].descending
+        order, past = ("DESC", "<") if down else ("ASC", ">")
+        columns = "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid, r.stamp"
+        if driver is not None and few:
+            probe = self.probe(rest, type, "a.rid")
+            inner = f"SELECT DISTINCT a.rid FROM {driver.table} a WHERE {driver.where} AND {probe.text}"
+            args: Args = [*driver.args, *probe.args]
+            where = f" WHERE r.stamp{past}?" if select.after else ""
+            sql = f"{columns} FROM ({inner}) t CROSS JOIN res r ON r.rid=t.rid{where} ORDER BY r.stamp {order} LIMIT ?"
+            return Sql(sql, [*args, *(select.after[:1] if select.after else ()), select.limit + 1])
+        probe = self.probe(select.test, type, "a.rid")
+        where = f" AND a.stamp{past}?" if select.after else ""
+        inner = f"SELECT a.rid FROM late a WHERE a.type=?{where} AND {probe.text} ORDER BY a.stamp {order} LIMIT ?"
+        return Sql(
+            f"{columns} FROM ({inner}) t CROSS JOIN res r ON r.rid=t.rid ORDER BY r.stamp {order}",
+            [type, *(select.after[:1] if select.after else ()), *probe.args, select.limit + 1],
+        )
+
+    def _sorted(self, select: Select) -> Sql:
+        """All candidates with their sort values, sorted; the cost grows with the hits, not with the type."""
+        source, _ = self.candidates(select.type, select.test)
+        names = [f"s{i}" for i in range(len(select.sorts))]
+        values = [self._sort_value(sort) for sort in select.sorts]
+        joins = "".join(
+            f" LEFT JOIN ({v.text}) j{i} ON j{i}.rid=t.rid" for i, v in enumerate(values) if v.text.startswith("SELECT")
+        )
+        columns = ", ".join(
+            f"j{i}.k AS s{i}" if v.text.startswith("SELECT") else f"{v.text} AS s{i}" for i, v in enumerate(values)
+        )
+        join_args = [arg for v in values if v.text.startswith("SELECT") for arg in v.args]
+        column_args = [arg for v in values if not v.text.startswith("SELECT") for arg in v.args]
+        keyset, keyset_args = _keyset(select.sorts, names, select.after)
+        order = _order(names, select.sorts)
+        inner = (
+            f"SELECT t.rid AS rid, {columns} FROM (SELECT DISTINCT a.rid {source.text}) t"
+            f" CROSS JOIN res r ON r.rid=t.rid{joins}"
+        )
+        page = f"SELECT rid, {', '.join(names)} FROM ({inner}) WHERE {keyset} ORDER BY {order}, rid DESC LIMIT ?"
+        return Sql(
+            f"SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid, {', '.join('t.' + n for n in names)}"
+            f" FROM ({page}) t CROSS JOIN res r ON r.rid=t.rid"
+            f" ORDER BY {_order([f't.{n}' for n in names], select.sorts)}, r.rid DESC",
+            [*column_args, *source.args, *join_args, *keyset_args, select.limit + 1],
+        )
+
+    def _sort_value(self, sort: Sort) -> Sql:
+        """A scalar on r, or a SELECT of (rid, k) to join: the smallest or largest value of each resource."""
+        if sort.param == "_lastUpdated":
+            return Sql("r.stamp", [])
+        if sort.param == "_id":
+            return Sql("r.id", [])
+        p, rank = self._known("param", sort.param), 2 if sort.descending else 1
+        if sort.shape == SPAN:
+            return Sql(
+                "(SELECT b.lo FROM span b INDEXED BY span_rid WHERE b.rid=r.rid AND b.p=? AND b.rank IN (0, ?))",
+                [p, rank],
+            )
+        if sort.shape not in (TERM, TEXT):
+            raise Invalid(f"cannot sort by {sort.param}", "_sort")
+        return Sql(f"SELECT rid, k FROM {_TABLE[sort.shape]} WHERE p=? AND rank IN (0, ?)", [p, rank])
+
+
+def _order(names: list[str], sorts: tuple[Sort, ...]) -> str:
+    return ", ".join(
+        f"{name} IS NULL, {name} {'DESC' if sort.descending else 'ASC'}"
+        for name, sort in zip(names, sorts, strict=True)
+    )
+
+
+def _keyset(sorts: tuple[Sort, ...], names: list[str], after: Cursor | None) -> tuple[str, Args]:
+    """Rows past the cursor, missing values last: equal on the first i keys and past it on the next, or all equal."""
+    if after is None:
+        return "1", []
+    either: list[str] = []
+    args: Args = []
+    for i in range(len(names) + 1):
+        if i < len(names) and after[i] is None:
+            continue  # nothing comes after a missing value
+        either_args: Args = list(after[:i])
+        parts = [f"{name} IS ?" for name in names[:i]]
+        if i < len(names):
+            parts.append(f"({names[i]} {'<' if sorts[i].descending else '>'} ? OR {names[i]} IS NULL)")
+        else:
+            parts.append("rid < ?")
+        either.append("(" + " AND ".join(parts) + ")")
+        args += [*either_args, after[i]]
+    return "(" + " OR ".join(either) + ")", args
+
+
+def _stamped(test: Stamped, column: str) -> tuple[str, Args]:
+    where, args = "", []
+    if test.low is not None:
+        where += f" AND {column}>=?"
+        args.append(test.low)
+    if test.high is not None:
+        where += f" AND {column}<?"
+        args.append(test.high)
+    return where, list(args)
+
+
+def _conjuncts(test: Test) -> tuple[Test, ...]:
+    if isinstance(test, All):
+        return tuple(c for t in test.tests for c in _conjuncts(t))
+    return (test,)

@@ -1,0 +1,49 @@
+"""Interns the words that index rows repeat: types, parameters, systems, units, URLs -> small integers."""
+
+import sqlite3
+
+_CACHED = ("type", "param", "system", "unit")  # few and hot; URLs are many and looked up each time
+
+
+class Words:
+    """Numbers of words. `number` makes a new one (writer only), `known` never does; '' is always 0."""
+
+    def __init__(self, writer: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._numbers: dict[tuple[str, str], int] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads what is stored; needed after a rollback, which takes new words back."""
+        rows = self._writer.execute(
+            f"SELECT kind, text, n FROM word WHERE kind IN ({','.join('?' * len(_CACHED))})", _CACHED
+        )
+        self._numbers = {(kind, text): n for kind, text, n in rows}
+
+    def number(self, kind: str, text: str) -> int:
+        if not text:
+            return 0
+        found = self.known(self._writer, kind, text)
+        if found is None:
+            found = int(
+                self._writer.execute(
+                    "INSERT INTO word (kind, text) VALUES (?, ?) RETURNING n", (kind, text)
+                ).fetchone()[0]
+            )
+            if kind in _CACHED:
+                self._numbers[kind, text] = found
+        return found
+
+    def known(self, reader: sqlite3.Connection, kind: str, text: str) -> int | None:
+        if not text:
+            return 0
+        found = self._numbers.get((kind, text))
+        if found is None and kind not in _CACHED:
+            row = reader.execute("SELECT n FROM word WHERE kind = ? AND text = ?", (kind, text)).fetchone()
+            found = row[0] if row else None
+        return found
+
+
+def is_local(target: str) -> bool:
+    """Whether a link target is `Type/id` of this store; everything else is a URL."""
+    return target.count("/") == 1 and ":" not in target

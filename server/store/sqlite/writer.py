@@ -1,0 +1,309 @@
+"""The one writer of a SQLite file: group commit.
+
+Commits queue up; a batch is applied on the event loop (many short statements: a thread would fight for the
+interpreter lock at each) and made durable by COMMIT in a thread, while the next batch gathers. Preconditions are
+read first, so a commit that fails has changed nothing and needs no savepoint.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from server.errors import Conflict, Unavailable
+from server.keys import (
+    LINK,
+    SPAN,
+    TERM,
+    TEXT,
+    Claimed,
+    Entry,
+    Reentry,
+    StaleWrite,
+    Version,
+    Write,
+    next_stamp,
+)
+from server.store.sqlite.words import Words, is_local
+
+BATCH_WRITES = 256  # writes applied before a COMMIT; bounds how long the event loop is held
+CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL is past this
+RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
+
+_DELETE = {
+    "tok": "DELETE FROM tok WHERE p=? AND k=? AND rid=? AND sys=?",
+    "str": "DELETE FROM str WHERE p=? AND k=? AND rid=? AND raw=?",
+    "ref": "DELETE FROM ref WHERE p=? AND k=? AND rid=?",
+    "span": "DELETE FROM span WHERE p=? AND k=? AND lo=? AND rid=? AND hi=?",
+    "live": "DELETE FROM live WHERE type=? AND rid=?",
+    "late": "DELETE FROM late WHERE type=? AND stamp=?",
+}
+_INSERT = {
+    "tok": "INSERT OR REPLACE INTO tok (p, k, rid, sys, rank) VALUES (?,?,?,?,?)",
+    "str": "INSERT OR REPLACE INTO str (p, k, rid, raw, rank) VALUES (?,?,?,?,?)",
+    "ref": "INSERT OR REPLACE INTO ref (p, k, rid) VALUES (?,?,?)",
+    "span": "INSERT OR REPLACE INTO span (p, k, lo, rid, hi, rank) VALUES (?,?,?,?,?,?)",
+    "live": "INSERT OR REPLACE INTO live (type, rid) VALUES (?,?)",
+    "late": "INSERT OR REPLACE INTO late (type, stamp, rid) VALUES (?,?,?)",
+}
+Batch = Sequence[Write] | Sequence[Reentry]
+Key = tuple[int | str, ...]
+Row = tuple[int | str, ...]
+
+
+class _Current:
+    """The row of a resource as the batch sees it."""
+
+    __slots__ = ("body", "method", "rid", "stamp", "version")
+
+    def __init__(self, rid: int, version: int, stamp: int, method: str, body: bytes | None) -> None:
+        self.rid, self.version, self.stamp, self.method, self.body = rid, version, stamp, method, body
+
+
+class Writer:
+    def __init__(self, connection: sqlite3.Connection, words: Words, wal: Path) -> None:
+        self._db, self._words, self._wal = connection, words, wal
+        self._queue: list[tuple[Batch, asyncio.Future[list[Version]]]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "tiercare-commit")
+        self._checkpointing: asyncio.Future[None] | None = None
+        self._closed = False
+        # what the batch will change in the index tables: primary key -> rest of the row, None = delete; last op wins
+        self._rows: dict[str, dict[Key, Row | None]] = {table: {} for table in _INSERT}
+        self._log: list[tuple[int, int, int, str]] = []
+        self._last = int(connection.execute("SELECT coalesce(max(stamp), 0) FROM log").fetchone()[0])
+
+    async def submit(self, writes: Batch) -> list[Version]:
+        if self._closed:
+            raise Unavailable("the store is closing")
+        future: asyncio.Future[list[Version]] = asyncio.get_running_loop().create_future()
+        self._queue.append((writes, future))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        return await future
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._running is not None:
+            await self._running
+        if self._checkpointing is not None:
+            await self._checkpointing
+        self._thread.shutdown()
+
+    # ------------------------------------------------------------------------------------------- batches
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            results = self._apply_batch()
+            try:
+                await loop.run_in_executor(self._thread, self._db.execute, "COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                for future, _ in results:
+                    _fail(future, _unavailable(error))
+                continue
+            for future, versions in results:
+                if not future.done():
+                    future.set_result(versions)
+            self._maybe_checkpoint(loop)
+
+    def _apply_batch(self) -> list[tuple[asyncio.Future[list[Version]], list[Version]]]:
+        """Applies queued commits up to BATCH_WRITES; those whose precondition fails are answered at once."""
+        done: list[tuple[asyncio.Future[list[Version]], list[Version]]] = []
+        self._db.execute("BEGIN IMMEDIATE")
+        size = 0
+        try:
+            while self._queue and size < BATCH_WRITES:
+                writes, future = self._queue.pop(0)
+                try:
+                    done.append((future, self._apply(writes)))
+                except (StaleWrite, Claimed, Conflict) as refused:
+                    _fail(future, refused)
+                except BaseException as error:
+                    _fail(future, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
+                    raise
+                size += len(writes)
+            self._flush()
+        except sqlite3.Error as error:
+            self._roll_back()
+            for future, _ in done:
+                _fail(future, _unavailable(error))
+            done = []
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:  # a bug above: nothing of the batch may stay, and nobody may wait for ever
+            self._roll_back()
+            for future, _ in done:
+                _fail(future, error)
+            done = []
+            self._db.execute("BEGIN IMMEDIATE")
+        return done
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        for rows in self._rows.values():
+            rows.clear()
+        self._log.clear()
+        self._words.reload()
+
+    def _flush(self) -> None:
+        for table, rows in self._rows.items():
+            if not rows:
+                continue
+            gone = [key for key, row in rows.items() if row is None]
+            if gone:
+                self._db.executemany(_DELETE[table], gone)
+            self._db.executemany(_INSERT[table], [(*key, *row) for key, row in rows.items() if row is not None])
+            rows.clear()
+        self._db.executemany("INSERT INTO log (stamp, rid, ver, method) VALUES (?,?,?,?)", self._log)
+        self._log.clear()
+
+    # ------------------------------------------------------------------------------------------- one commit
+    def _apply(self, writes: Batch) -> list[Version]:
+        reentries = [write for write in writes if isinstance(write, Reentry)]
+        if reentries:
+            return self._reenter(reentries)
+        return self._commit([write for write in writes if isinstance(write, Write)])
+
+    def _commit(self, writes: Sequence[Write]) -> list[Version]:
+        currents = [self._current(write.type, write.id) for write in writes]
+        seen: set[tuple[str, str]] = set()
+        for write, current in zip(writes, currents, strict=True):
+            if (write.type, write.id) in seen:
+                raise Conflict(f"{write.type}/{write.id} is written twice in one transaction")
+            seen.add((write.type, write.id))
+            at = current.version if current else 0
+            if at != write.expect:
+                raise StaleWrite(write.type, write.id, at)
+            if write.claim:
+                self._check_claim(write)
+        # rows of all resources first: references between them must find each other's number
+        rids = [
+            current.rid if current else self._new_row(write.type, write.id)
+            for write, current in zip(writes, currents, strict=True)
+        ]
+        return [self._write(write, current, rid) for write, current, rid in zip(writes, currents, rids, strict=True)]
+
+    def _reenter(self, entries: Sequence[Reentry]) -> list[Version]:
+        done = []
+        for entry in entries:
+            current = self._current(entry.type, entry.id)
+            if current and current.version == entry.version and current.body is not None:
+                self._replace_entries(current.rid, entry.before, entry.after)
+                done.append(Version(entry.type, entry.id, current.version, current.stamp, current.method, current.body))
+        return done
+
+    def _write(self, write: Write, current: _Current | None, rid: int) -> Version:
+        type_number = self._words.number("type", write.type)
+        version = (current.version if current else 0) + 1
+        self._last = stamp = next_stamp(self._last)
+        body = write.draft.at(version, stamp) if write.draft else None
+        if current and current.version:
+            self._db.execute(
+                "INSERT INTO hist (rid, ver, stamp, method, body) VALUES (?,?,?,?,?)",
+                (rid, current.version, current.stamp, current.method, current.body),
+            )
+            self._rows["late"][type_number, current.stamp] = None
+        self._db.execute(
+            "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, write.method, body, rid)
+        )
+        self._log.append((stamp, rid, version, write.method))
+        if body is None:
+            self._rows["live"][type_number, rid] = None
+            self._db.execute("DELETE FROM claim WHERE rid=?", (rid,))
+        else:
+            if current is None or current.body is None:
+                self._rows["live"][type_number, rid] = ()
+            self._rows["late"][type_number, stamp] = (rid,)
+        self._replace_entries(rid, write.before, write.after)
+        if write.claim:
+            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
+        return Version(write.type, write.id, version, stamp, write.method, body or b"")
+
+    def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
+        old, new = set(before), set(after)
+        for entry in before:
+            if entry not in new:
+                table, key, _ = self._row(entry, rid)
+                self._rows[table][key] = None
+        for entry in after:
+            if entry not in old:
+                table, key, row = self._row(entry, rid)
+                self._rows[table][key] = row
+
+    def _row(self, entry: Entry, rid: int) -> tuple[str, Key, Row]:
+        """(table, primary key, other columns) of an entry."""
+        number = self._words.number
+        p = number("param", entry.param)
+        if entry.shape == TERM:
+            return "tok", (p, entry.key, rid, number("system", entry.scope)), (entry.rank,)
+        if entry.shape == LINK:
+            return "ref", (p, self._target(entry.key), rid), ()
+        if entry.shape == SPAN:
+            return "span", (p, number("unit", entry.key), entry.low, rid, entry.high), (entry.rank,)
+        assert entry.shape == TEXT
+        raw = "" if entry.scope == entry.key else entry.scope
+        return "str", (p, entry.key, rid, raw), (entry.rank,)
+
+    # --------------------------------------------------------------------------------------------- look-ups
+    def _current(self, type: str, id: str) -> _Current | None:
+        row = self._db.execute(
+            "SELECT rid, ver, stamp, method, body FROM res WHERE id=? AND type=?",
+            (id, self._words.number("type", type)),
+        ).fetchone()
+        return _Current(*row) if row else None
+
+    def _new_row(self, type: str, id: str) -> int:
+        """A row nobody has written yet: version 0. References to what is unknown point at such rows too."""
+        return int(
+            self._db.execute(
+                "INSERT INTO res (type, id, ver, stamp, method) VALUES (?,?,0,0,'') RETURNING rid",
+                (self._words.number("type", type), id),
+            ).fetchone()[0]
+        )
+
+    def _target(self, target: str) -> int:
+        """The number of a link's target: a row, or minus the number of a URL."""
+        if not is_local(target):
+            return -self._words.number("url", target)
+        type, id = target.split("/")
+        current = self._db.execute(
+            "SELECT rid FROM res WHERE id=? AND type=?", (id, self._words.number("type", type))
+        ).fetchone()
+        return int(current[0]) if current else self._new_row(type, id)
+
+    def _check_claim(self, write: Write) -> None:
+        row = self._db.execute(
+            "SELECT w.text, r.id FROM claim c JOIN res r ON r.rid = c.rid JOIN word w ON w.n = r.type WHERE c.key=?",
+            (write.claim,),
+        ).fetchone()
+        if row and f"{row[0]}/{row[1]}" not in (write.claim_from, f"{write.type}/{write.id}"):
+            raise Claimed(write.claim, f"{row[0]}/{row[1]}")
+
+    # ------------------------------------------------------------------------------------------ checkpoints
+    def _maybe_checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far."""
+        size = self._wal.stat().st_size if self._wal.exists() else 0
+        if size > RESTART_BYTES:
+            self._db.execute("PRAGMA wal_checkpoint(RESTART)")
+        elif size > CHECKPOINT_BYTES and (self._checkpointing is None or self._checkpointing.done()):
+            path = str(self._wal).removesuffix("-wal")
+            self._checkpointing = loop.run_in_executor(None, _checkpoint, path)
+
+
+def _checkpoint(path: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    finally:
+        connection.close()
+
+
+def _fail(future: asyncio.Future[list[Version]], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    return Unavailable(f"the store could not write: {error}")
