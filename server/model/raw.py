@@ -1,0 +1,91 @@
+"""Bodies as bytes: members are cut out and joined as raw spans, so decimals, unknown extensions and key order stay
+as they were written (design rule 2). Nothing here builds a model."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from server.keys import Draft
+
+_DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENCODE = msgspec.json.Encoder().encode
+_OUTSIDE_STRINGS = re.compile(rb'("(?:[^"\\]|\\.)*")|\s+', re.DOTALL)
+_REFERENCE = re.compile(rb'("reference"\s*:\s*)"((?:[^"\\]|\\.)*)"')
+_SET_BY_SERVER = ("versionId", "lastUpdated")
+
+
+def members(raw: bytes | msgspec.Raw) -> dict[str, bytes]:
+    """Top-level members of a JSON object as raw spans, in their order. Raises msgspec.DecodeError."""
+    return {key: bytes(value) for key, value in _DECODER.decode(raw).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An accepted resource: its members as raw spans."""
+
+    members: dict[str, bytes]
+
+    def draft(self, id: str) -> Draft:
+        """The bytes to store but for version and stamp: `id` set, `meta` completed, all else as written.
+
+        `id` and `meta` keep their place; where they are missing they follow `resourceType`.
+        """
+        head: list[bytes] = []
+        tail: list[bytes] = []
+        parts = head
+        wanted = {"id": _ENCODE(id)}
+        meta = (
+            {k: v for k, v in members(self.members["meta"]).items() if k not in _SET_BY_SERVER}
+            if ("meta" in self.members)
+            else {}
+        )
+        rest_of_meta = b"".join(b"," + _ENCODE(key) + b":" + value for key, value in meta.items())
+
+        def open_meta() -> None:
+            nonlocal parts
+            head.append(b'"meta":{')
+            parts = tail
+
+        for key, value in self.members.items():
+            if key == "meta":
+                open_meta()
+                continue
+            parts.append(_ENCODE(key) + b":" + wanted.get(key, value))
+            if key == "resourceType":
+                if "id" not in self.members:
+                    parts.append(b'"id":' + wanted["id"])
+                if "meta" not in self.members:
+                    open_meta()
+        if parts is head:  # no resourceType and no meta: callers have refused that
+            open_meta()
+        return Draft(
+            b"{" + b",".join(head),
+            rest_of_meta + b"}" + b"".join(b"," + part for part in tail) + b"}",
+        )
+
+
+def same_content(new: Draft, stored: Draft) -> bool:
+    """Whether two drafts say the same: byte for byte, white space outside strings apart."""
+    if new == stored:
+        return True
+    return compact(new.head) == compact(stored.head) and compact(new.tail) == compact(stored.tail)
+
+
+def compact(raw: bytes) -> bytes:
+    """JSON without white space between its tokens; numbers and strings as written."""
+    return _OUTSIDE_STRINGS.sub(lambda found: found[1] or b"", raw)
+
+
+def replace_references(raw: bytes, resolve: Callable[[str], str | None]) -> bytes:
+    """Rewrites the values of `reference` members for which `resolve` has another; all other bytes stay.
+
+    A `"reference":` inside a string is preceded by a backslash and cannot match.
+    """
+
+    def one(found: re.Match[bytes]) -> bytes:
+        target = resolve(msgspec.json.decode(b'"' + found[2] + b'"', type=str))
+        return found[0] if target is None else found[1] + _ENCODE(target)
+
+    return _REFERENCE.sub(one, raw)

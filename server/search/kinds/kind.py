@@ -1,0 +1,81 @@
+"""What a search kind has to say, and the words its functions use."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from server.errors import Invalid
+from server.keys import Test
+
+
+class Value(NamedTuple):
+    """An index entry before it has a parameter and a rank (keys.Entry: key, scope, low, high)."""
+
+    key: str
+    scope: str = ""
+    low: int = 0
+    high: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What both sides need to know: the zone of dates without one, and our own base URL (no slash at the end)."""
+
+    zone: tzinfo
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One criterion as it was asked: `name:modifier=value` (one of the OR values, unescaped where the kind says so)."""
+
+    param: str  # Type.code, the index name
+    name: str  # as written, for messages
+    modifier: str
+    value: str
+    targets: tuple[str, ...]
+
+
+Extract = Callable[[Any, str, Setting], Iterator[Value]]  # (value, value set of a code, setting)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """shape: of keys.py. types: datatype -> how its values are indexed. test: a search value as a Test."""
+
+    shape: str
+    types: Mapping[str, Extract]
+    test: Callable[[Asked, Setting], Test]
+    modifiers: frozenset[str] = frozenset()
+    sortable: bool = True
+
+
+def split(value: str, separator: str) -> list[str]:
+    """Splits at a separator that is not escaped by a backslash; escapes stay (search.html#escaping)."""
+    parts, current, i = [], "", 0
+    while i < len(value):
+        if value[i] == "\\" and i + 1 < len(value):
+            current += value[i : i + 2]
+            i += 2
+            continue
+        if value[i] == separator:
+            parts.append(current)
+            current = ""
+        else:
+            current += value[i]
+        i += 1
+    return [*parts, current]
+
+
+def unescape(value: str) -> str:
+    """`\\,` `\\|` `\\$` and `\\\\` to the characters they stand for; any other escape is an error."""
+    out, i = "", 0
+    while i < len(value):
+        if value[i] == "\\":
+            if value[i + 1 : i + 2] not in ("\\", ",", "|", "$"):
+                raise Invalid(f"'{value}' has a backslash that escapes nothing: only \\, \\| \\$ and \\\\ are known")
+            i += 1
+        out += value[i]
+        i += 1
+    return out

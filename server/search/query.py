@@ -1,0 +1,226 @@
+"""A search as it was asked -> a Select and what to do with its hits (https://hl7.org/fhir/R4/search.html)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from server.errors import Invalid, NotSupported
+from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, stamp_of
+from server.keys import Any as AnyOf
+from server.model import tables
+from server.search.index import left_out
+from server.search.kinds import KINDS
+from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
+from server.search.kinds.kind import Asked, Setting, split, unescape
+
+Parameters = Sequence[tuple[str, str]]
+CURSOR = "_cursor"
+IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
+NOT_YET = frozenset(
+    {
+        "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_elements", "_contained",
+        "_containedType", "_score",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """`_include=ServiceRequest:subject[:Patient]`."""
+
+    type: str
+    code: str
+    target: str = ""
+
+
+@dataclass(slots=True)
+class Query:
+    """A parsed search: the test, the order, the page, and what to add to it."""
+
+    type: str
+    tests: list[Test] = field(default_factory=list)
+    sorts: tuple[Sort, ...] = ()
+    count: int | None = None
+    cursor: str = ""
+    includes: list[Include] = field(default_factory=list)
+    total: str = ""  # none | estimate | accurate
+    summary: str = ""  # count | false
+    used: list[tuple[str, str]] = field(default_factory=list)  # parameters that took effect: the self link
+
+    def select(self, limit: int) -> Select:
+        return Select(self.type, All(tuple(self.tests)), self.sorts, None, limit)
+
+
+def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool = False) -> Query:
+    """Raises Invalid (400) or NotSupported, naming the parameter; lenient drops parameters nobody knows."""
+    query = Query(type)
+    for name, value in parameters:
+        if name in IGNORED:
+            continue
+        try:
+            _one(query, name, value, setting)
+        except _Unknown as unknown:
+            if not lenient:
+                raise Invalid(f"{type} has no search parameter '{name}'", name, code="not-supported") from unknown
+            continue
+        if name != CURSOR:
+            query.used.append((name, value))
+    return query
+
+
+class _Unknown(Exception):
+    """No such parameter."""
+
+
+def _one(query: Query, name: str, value: str, setting: Setting) -> None:
+    code, _, modifier = name.partition(":")
+    control = _CONTROLS.get(code)
+    if control is not None:
+        control(query, name, value, setting)
+    elif code in NOT_YET:
+        raise NotSupported(f"the parameter '{code}' is not supported yet", name)
+    else:
+        query.tests.append(criterion(query.type, code, modifier, name, value, setting))
+
+
+def criterion(type: str, code: str, modifier: str, name: str, value: str, setting: Setting) -> Test:
+    """One `code:modifier=a,b` as a test: the values are alternatives."""
+    chained = code.partition(".")[0]
+    parameter = tables.search_parameters(type).get(chained)
+    if parameter is None:
+        raise _Unknown(name)
+    if "." in code or "." in modifier:
+        raise NotSupported(f"chained search ('{name}') is not supported yet", name)
+    why_not = left_out(type).get(code)
+    if why_not:
+        raise NotSupported(why_not, name)
+    kind = KINDS[parameter.kind]
+    if modifier == "missing":
+        return _missing(f"{type}.{code}", kind.shape, name, value)
+    if modifier and modifier not in kind.modifiers and not (kind is KINDS["reference"] and modifier[:1].isupper()):
+        raise Invalid(f"'{code}' ({parameter.kind}) has no modifier '{modifier}' here", name, code="not-supported")
+    negated = modifier == "not"
+    tests = tuple(
+        kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in split(value, ",")
+    )
+    if len(tests) == 1:
+        return tests[0]
+    return All(tests) if negated else AnyOf(tests)  # not (a or b)
+
+
+def _missing(param: str, shape: str, name: str, value: str) -> Test:
+    if value not in ("true", "false"):
+        raise Invalid(f"'{name}' takes true or false, not '{value}'", name)
+    present = Present(param, shape)
+    return Not(present) if value == "true" else present
+
+
+# ------------------------------------------------------------------------------------- parameters with a meaning
+def _id(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    ids = tuple(unescape(part).removeprefix(f"{query.type}/") for part in split(value, ","))
+    query.tests.append(Ids(ids))
+
+
+def _last_updated(query: Query, name: str, value: str, setting: Setting) -> None:
+    _plain(name)
+    alternatives: list[Test] = []
+    for part in split(value, ","):
+        prefix, text = split_prefix(unescape(part))
+        try:
+            low, high = instants(text, setting.zone)
+        except (ValueError, OverflowError) as error:
+            raise Invalid(f"'{part}' is not a date", name) from error
+        alternatives += [_stamps(bound) for bound in bounds(prefix, low, high)]
+    query.tests.append(alternatives[0] if len(alternatives) == 1 else AnyOf(tuple(alternatives)))
+
+
+def _stamps(bound: tuple[tuple[str, str, int], ...]) -> Test:
+    """A bound on a range -> on a stamp, which is a point in milliseconds (low and high are the same)."""
+    low = high = None
+    for _, op, micros in bound:
+        if micros <= EARLIEST or micros >= LATEST:
+            continue
+        at = micros // 1000
+        if op in (">=", ">"):
+            first = stamp_of(-(-micros // 1000) if op == ">=" else at + 1)
+            low = first if low is None else max(low, first)
+        else:
+            end = stamp_of(at + 1 if op == "<=" else -(-micros // 1000))
+            high = end if high is None else min(high, end)
+    return Stamped(low, high)
+
+
+def _sort(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    sorts = []
+    for key in value.split(","):
+        code, descending = key.removeprefix("-"), key.startswith("-")
+        if code in ("_id", "_lastUpdated"):
+            sorts.append(Sort(code, "", descending))
+            continue
+        parameter = tables.search_parameters(query.type).get(code)
+        if parameter is None:
+            raise Invalid(f"{query.type} has no search parameter '{code}' to sort by", name)
+        kind = KINDS.get(parameter.kind)
+        if kind is None or not kind.sortable or code in left_out(query.type):
+            raise NotSupported(f"sorting by '{code}' ({parameter.kind}) is not supported", name)
+        sorts.append(Sort(f"{query.type}.{code}", kind.shape, descending))
+    query.sorts = tuple(sorts)
+
+
+def _count(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    if not (value.isascii() and value.isdigit()):
+        raise Invalid(f"_count is a number of resources, not '{value}'", name)
+    query.count = int(value[:9])
+
+
+def _include(query: Query, name: str, value: str, _: Setting) -> None:
+    if name != "_include":
+        raise NotSupported(f"'{name}' is not supported yet", name)
+    type, _, rest = value.partition(":")
+    code, _, target = rest.partition(":")
+    if type != query.type:
+        raise Invalid(f"_include names '{type}', but the search is for {query.type}", name)
+    parameter = tables.search_parameters(type).get(code)
+    if parameter is None or parameter.kind != "reference":
+        raise Invalid(f"{type} has no reference parameter '{code}' to include by", name)
+    if target and target not in tables.resource_types():
+        raise Invalid(f"'{target}' is not a resource type", name)
+    if code in left_out(type):
+        raise NotSupported(left_out(type)[code], name)
+    query.includes.append(Include(type, code, target))
+
+
+def _one_of(attribute: str, allowed: tuple[str, ...], later: tuple[str, ...] = ()) -> "Control":
+    def control(query: Query, name: str, value: str, _: Setting) -> None:
+        _plain(name)
+        if value in later:
+            raise NotSupported(f"{name}={value} is not supported yet", name)
+        if value not in allowed:
+            raise Invalid(f"{name} is one of {', '.join((*allowed, *later))}, not '{value}'", name)
+        setattr(query, attribute, value)
+
+    return control
+
+
+def _cursor(query: Query, name: str, value: str, _: Setting) -> None:
+    query.cursor = value
+
+
+def _plain(name: str) -> None:
+    if ":" in name:
+        raise Invalid(f"'{name.partition(':')[0]}' takes no modifier", name, code="not-supported")
+
+
+Control = Callable[[Query, str, str, Setting], None]
+_CONTROLS: dict[str, Control] = {
+    "_id": _id,
+    "_lastUpdated": _last_updated,
+    "_sort": _sort,
+    "_count": _count,
+    "_include": _include,
+    "_total": _one_of("total", ("none", "estimate", "accurate")),
+    "_summary": _one_of("summary", ("count", "false"), ("true", "text", "data")),
+    CURSOR: _cursor,
+}
