@@ -3,7 +3,8 @@
     TiercareError
     ├── Invalid        the content breaks the specification: bad JSON, structure, parameter        400
     ├── Unprocessable  well-formed, but a rule forbids it (references, business rules)             422
-    ├── TooCostly      the query or body is above a limit that has a name                          413 / 422
+    ├── TooLarge       a body or Bundle above a limit that has a name                              413
+    ├── TooCostly      a query above such a limit, or out of time                                  422
     ├── NotFound       no such resource, version or type                                           404
     ├── Gone           it was deleted                                                              410
     ├── Conflict       two writers met, or the same identity twice in one transaction              409
@@ -15,7 +16,7 @@
     ├── MediaType      a body in a format the server does not read                                 415
     └── Unavailable    the store is closing or out of reach; try again                             503
 
-`rest/outcome.py` is the only place that maps a class to a status and an OperationOutcome
+`model/outcome.py` is the only place that maps a class to a status and an OperationOutcome
 (https://hl7.org/fhir/R4/http.html#summary, https://hl7.org/fhir/R4/operationoutcome.html).
 """
 
@@ -53,6 +54,10 @@ class Invalid(TiercareError):
 
 class Unprocessable(TiercareError):
     code = "processing"
+
+
+class TooLarge(TiercareError):
+    code = "too-long"
 
 
 class TooCostly(TiercareError):

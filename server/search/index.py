@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from server.fhirpath.paths import Path, Unsupported, compile_paths
+from server.fhirpath.paths import Unsupported, compile_paths
 from server.keys import LINK, TERM, Entry
 from server.model import tables
 from server.search.kinds import KINDS

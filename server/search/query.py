@@ -175,7 +175,7 @@ def _count(query: Query, name: str, value: str, _: Setting) -> None:
     query.count = int(value[:9])
 
 
-def _include(query: Query, name: str, value: str, _: Setting) -> None:
+def _include(query: Query, name: str, value: str, __: Setting) -> None:
     if name != "_include":
         raise NotSupported(f"'{name}' is not supported yet", name)
     type, _, rest = value.partition(":")

@@ -1,0 +1,5 @@
+"""`python -m server` is `tiercare`."""
+
+from server.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""The only way from an interaction to stored data: every read and search passes the caller's access filter here.
+
+A select carries the filter as one more test. A single version is judged by its own index entries, so that the old
+versions of a resource are as visible as each of them says, and a deletion as visible as the version before it.
+"""
+
+import orjson
+
+from server.interaction.context import Context
+from server.keys import All, Page, Select, Test, Version
+from server.search.index import index
+from server.search.kinds.kind import Setting
+from server.search.match import matches
+from server.store.port import Store
+
+
+class Records:
+    """What one caller can see of a store."""
+
+    def __init__(self, store: Store, context: Context, setting: Setting) -> None:
+        self._store, self._access, self._setting = store, context.access, setting
+
+    async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
+        """Like Store.get; None also for what the caller may not see."""
+        found = await self._store.get(type, id, version)
+        if found is None or await self._visible(found):
+            return found
+        return None
+
+    async def hidden(self, type: str, id: str) -> bool:
+        """Whether something is there that the caller may not see: a write must not go over it."""
+        found = await self._store.get(type, id)
+        return found is not None and not await self._visible(found)
+
+    async def select(self, select: Select) -> Page:
+        test = self._with_filter(select.type, select.test)
+        return await self._store.select(
+            Select(select.type, test, select.sorts, select.after, select.limit) if test is not select.test else select
+        )
+
+    async def count(self, type: str, test: Test) -> int:
+        return await self._store.count(type, self._with_filter(type, test))
+
+    async def history(
+        self, type: str | None, id: str | None, before: int | None, limit: int
+    ) -> tuple[list[Version], int | None]:
+        """Visible versions, newest first, at most `limit`, and the stamp to go on before (None: the end)."""
+        seen: list[Version] = []
+        while len(seen) <= limit:
+            batch = await self._store.history(type, id, before, limit + 1)
+            seen += [version for version in batch if await self._visible(version)]
+            if len(batch) <= limit:
+                break
+            before = batch[-1].stamp
+        more = len(seen) > limit
+        return seen[:limit], seen[limit - 1].stamp if more else None
+
+    def _with_filter(self, type: str, test: Test) -> Test:
+        guard = self._access.filter(type)
+        return test if guard is None else All((test, guard))
+
+    async def _visible(self, version: Version) -> bool:
+        guard = self._access.filter(version.type)
+        if guard is None:
+            return True
+        number = version.version
+        while not version.body:
+            number -= 1
+            before = await self._store.get(version.type, version.id, number) if number else None
+            if before is None:
+                return False
+            version = before
+        entries = index(orjson.loads(version.body), self._setting)
+        return matches(guard, entries, id=version.id, stamp=version.stamp)

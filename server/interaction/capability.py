@@ -1,0 +1,63 @@
+"""capabilities (https://hl7.org/fhir/R4/http.html#capabilities): derived from the tables that the server runs on, so
+that it says what is there and nothing else."""
+
+from typing import Any
+
+from server.interaction.api import Api
+from server.model import tables
+from server.search.index import left_out
+from server.search.kinds import KINDS
+
+SOFTWARE = "tiercare"
+INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "history-type", "search-type")
+SYSTEM = ("transaction", "batch", "history-system")
+FORMATS = ("application/fhir+json", "json")
+
+
+def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any]:
+    """The CapabilityStatement; `started` is a dateTime."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "id": "tiercare",
+        "url": f"{base}/metadata",
+        "version": version,
+        "name": "TiercareServer",
+        "title": "tiercare FHIR R4 server",
+        "status": "active",
+        "date": started,
+        "kind": "instance",
+        "software": {"name": SOFTWARE, "version": version},
+        "implementation": {"description": "A FHIR R4 server for tiered care", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": list(FORMATS),
+        "rest": [
+            {
+                "mode": "server",
+                "interaction": [{"code": code} for code in SYSTEM],
+                "resource": [_resource(api, type) for type in sorted(tables.resource_types())],
+            }
+        ],
+    }
+
+
+def _resource(api: Api, type: str) -> dict[str, Any]:
+    parameters = tables.search_parameters(type)
+    missing = left_out(type)
+    usable = [parameters[code] for code in sorted(parameters) if code not in missing and parameters[code].kind in KINDS]
+    found: dict[str, Any] = {
+        "type": type,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
+        "interaction": [{"code": code} for code in INTERACTIONS],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": api.update_as_create,
+        "conditionalCreate": True,
+        "conditionalUpdate": True,
+        "conditionalDelete": "not-supported",
+        "referencePolicy": ["literal", "logical"],
+    }
+    includes = [f"{type}:{p.code}" for p in usable if p.kind == "reference"]
+    if includes:
+        found["searchInclude"] = includes
+    found["searchParam"] = [{"name": p.code, "definition": p.url, "type": p.kind} for p in usable]
+    return found

@@ -1,0 +1,134 @@
+"""Writes as plans: what a create, update or delete would write, given what is there now; and carrying plans out.
+
+A plan is made from what is read, and commits only if that still holds (keys.Write.expect). When another writer was
+faster the plan is made again from the new state, so a caller sees a conflict only after many tries.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from server.errors import Conflict, Forbidden, Stale
+from server.interaction.accept import Accepted, entries_of, stored_draft
+from server.interaction.api import Api
+from server.interaction.context import Context
+from server.interaction.outcome import Written
+from server.keys import Claimed, StaleWrite, Version, Write
+from server.model.raw import same_content
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A write to make, or, with write None, what is there already and stays (`kept`; None: nothing was there)."""
+
+    write: Write | None
+    kept: Version | None = None
+    created: bool = False
+
+
+Taken = Mapping[str, str]  # claim -> the living resource that held it when the last try failed
+
+
+def plan_create(api: Api, accepted: Accepted, id: str, claim: str = "", taken: Taken | None = None) -> Planned:
+    """A new resource under an id nobody has. `taken`: the claim's holder was searched and does not match any more."""
+    write = Write(
+        "POST",
+        accepted.resource["resourceType"],
+        id,
+        accepted.draft(id),
+        after=accepted.entries(api.setting),
+        claim=claim,
+        claim_from=(taken or {}).get(claim, ""),
+    )
+    return Planned(write, created=True)
+
+
+async def plan_update(
+    api: Api,
+    context: Context,
+    accepted: Accepted,
+    id: str,
+    if_match: int | None = None,
+    claim: str = "",
+    taken: Taken | None = None,
+) -> Planned:
+    """An update, or a create under the client's id. Raises Stale, Forbidden, NotAllowed-like errors."""
+    type = accepted.resource["resourceType"]
+    current = await _current(api, context, type, id)
+    _check_match(type, id, current, if_match)
+    draft, living = accepted.draft(id), current is not None and not current.deleted
+    before = entries_of(current.body, api.setting) if current is not None and living else ()
+    if current is not None and living and same_content(draft, stored_draft(current.body, id)):
+        return Planned(None, current)
+    if not living and not api.update_as_create:
+        raise Forbidden(f"{type}/{id} is not known, and this server gives the ids", f"{type}.id")
+    write = Write(
+        "PUT",
+        type,
+        id,
+        draft,
+        expect=current.version if current else 0,
+        before=before,
+        after=accepted.entries(api.setting),
+        claim=claim,
+        claim_from=(taken or {}).get(claim, ""),
+    )
+    return Planned(write, created=not living)
+
+
+async def plan_delete(api: Api, context: Context, type: str, id: str, if_match: int | None = None) -> Planned:
+    """A deletion; nothing to write when nothing is there (https://hl7.org/fhir/R4/http.html#delete)."""
+    current = await _current(api, context, type, id)
+    _check_match(type, id, current, if_match)
+    if current is None or current.deleted:
+        return Planned(None, current)
+    return Planned(
+        Write("DELETE", type, id, None, expect=current.version, before=entries_of(current.body, api.setting))
+    )
+
+
+async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned]]]) -> list[Written | None]:
+    """Plans and commits, all or nothing, until no other writer interferes. None: a deletion of what never was.
+
+    Raises whatever the plan raises, and Conflict after Limits.write_attempts tries.
+    """
+    taken: dict[str, str] = {}
+    for attempt in range(api.limits.write_attempts):
+        planned = await plan(taken)
+        try:
+            versions = iter(await api.store.commit([p.write for p in planned if p.write]))
+        except StaleWrite:
+            pass
+        except Claimed as claimed:
+            taken[claimed.claim] = claimed.holder
+        else:
+            return [
+                Written(next(versions), p.created, True)
+                if p.write
+                else (Written(p.kept, False, False) if p.kept else None)
+                for p in planned
+            ]
+        await asyncio.sleep(random.random() * 0.005 * attempt)
+    raise Conflict(f"other writers were faster {api.limits.write_attempts} times: try again")
+
+
+async def _current(api: Api, context: Context, type: str, id: str) -> Version | None:
+    """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
+    records = api.records(context)
+    current = await records.get(type, id)
+    if current is None and await records.hidden(type, id):
+        raise Forbidden(f"{type}/{id} may not be written", type)
+    return current
+
+
+def _check_match(type: str, id: str, current: Version | None, if_match: int | None) -> None:
+    if if_match is None:
+        return
+    at = current.version if current is not None and not current.deleted else 0
+    if at != if_match:
+        raise Stale(
+            f"If-Match asks for version {if_match}, but {type}/{id} "
+            + (f"is at version {at}" if at else "is not there"),
+            "http.If-Match",
+        )

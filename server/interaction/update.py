@@ -1,0 +1,58 @@
+"""update, update as create and conditional update (https://hl7.org/fhir/R4/http.html#update, #cond-update)."""
+
+from server.errors import Invalid
+from server.interaction.accept import Accepted, accept
+from server.interaction.api import Api
+from server.interaction.conditional import match
+from server.interaction.context import Context
+from server.interaction.ids import check_id, new_id
+from server.interaction.outcome import Written
+from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_update
+
+
+async def update(api: Api, context: Context, type: str, id: str, raw: bytes, if_match: int | None = None) -> Written:
+    """Stores the body as the next version; one that changes nothing makes no version.
+
+    Raises Invalid (the body's id is missing or another), Stale (If-Match), Forbidden.
+    """
+    accepted = accept(raw, type)
+    if accepted.resource.get("id") != id:
+        raise Invalid(f"the body's id is {accepted.resource.get('id')!r}, the address says '{id}'", f"{type}.id")
+    check_id(id, type)
+
+    async def plan(taken: Taken) -> list[Planned]:
+        return [await plan_update(api, context, accepted, id, if_match)]
+
+    written = (await carry_out(api, plan))[0]
+    assert written is not None
+    return written
+
+
+async def conditional_update(
+    api: Api, context: Context, type: str, criteria: str, raw: bytes, if_match: int | None = None
+) -> Written:
+    """Updates the one resource that matches the criteria; creates one when none does."""
+    accepted, id = accept(raw, type), new_id()
+
+    async def plan(taken: Taken) -> list[Planned]:
+        return [await plan_conditional_update(api, context, accepted, criteria, id, taken, if_match)]
+
+    written = (await carry_out(api, plan))[0]
+    assert written is not None
+    return written
+
+
+async def plan_conditional_update(
+    api: Api, context: Context, accepted: Accepted, criteria: str, fresh_id: str, taken: Taken,
+    if_match: int | None = None,
+) -> Planned:  # fmt: skip
+    """The body's id may be missing; if given it must be that of the match (or, without a match, it is used)."""
+    type, given = accepted.resource["resourceType"], accepted.resource.get("id")
+    found, claim = await match(api, context, type, criteria)
+    if found is None:
+        if given is not None:
+            return await plan_update(api, context, accepted, check_id(given, type), if_match, claim, taken)
+        return plan_create(api, accepted, fresh_id, claim, taken)
+    if given not in (None, found.id):
+        raise Invalid(f"the criteria match {type}/{found.id}, the body's id is '{given}'", f"{type}.id")
+    return await plan_update(api, context, accepted, found.id, if_match)

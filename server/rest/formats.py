@@ -1,0 +1,77 @@
+"""Representations: which formats the server reads and writes, and which one a request asks for
+(https://hl7.org/fhir/R4/http.html#mime-type). Another format is a row here with its two functions."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from server.errors import MediaType, NotAcceptable
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """`read` and `write` turn a body into and out of the JSON bytes that the server works on."""
+
+    mime: str
+    aliases: tuple[str, ...]
+    read: Callable[[bytes], bytes]
+    write: Callable[[bytes], bytes]
+
+
+def _as_it_is(body: bytes) -> bytes:
+    return body
+
+
+JSON = Format(
+    "application/fhir+json", ("application/json", "text/json", "json", "application/json+fhir"), _as_it_is, _as_it_is
+)
+FORMATS: tuple[Format, ...] = (JSON,)
+_BY_NAME = {name: found for found in FORMATS for name in (found.mime, *found.aliases)}
+_ANY = ("*/*", "application/*", "text/html")  # a browser asks for html; it gets JSON
+
+
+def wanted(accept: str, override: str | None) -> Format:
+    """The format of the answer: `_format` wins over Accept. Raises NotAcceptable (406)."""
+    if override:
+        found = _BY_NAME.get(override.replace(" ", "+").split(";")[0].strip().lower())
+        if found is None:
+            raise NotAcceptable(f"_format={override}: this server writes {_names()}", "_format")
+        return found
+    if not accept:
+        return JSON
+    for name in _by_preference(accept):
+        if name in _ANY:
+            return JSON
+        if name in _BY_NAME:
+            return _BY_NAME[name]
+    raise NotAcceptable(f"Accept: {accept}: this server writes {_names()}", "http.Accept")
+
+
+def sent(content_type: str) -> Format:
+    """The format of a request body. Raises MediaType (415)."""
+    name = content_type.split(";")[0].strip().lower()
+    if not name:
+        raise MediaType(f"a body needs a Content-Type: this server reads {_names()}", "http.Content-Type")
+    found = _BY_NAME.get(name)
+    if found is None:
+        raise MediaType(f"Content-Type: {content_type}: this server reads {_names()}", "http.Content-Type")
+    return found
+
+
+def _by_preference(accept: str) -> Iterable[str]:
+    ranked = []
+    for place, part in enumerate(accept.split(",")):
+        name, *options = (piece.strip().lower() for piece in part.split(";"))
+        quality = 1.0
+        for option in options:
+            if option.startswith("q="):
+                try:
+                    quality = float(option[2:])
+                except ValueError:
+                    quality = 0.0
+        if quality > 0:
+            ranked.append((-quality, place, name))
+    return [name for _, _, name in sorted(ranked)]
+
+
+def _names() -> str:
+    return ", ".join(found.mime for found in FORMATS)

@@ -1,0 +1,76 @@
+"""A request as the handlers see it: cut out of the ASGI scope, nothing parsed that nobody asks for."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from server.errors import Invalid, TooLarge
+from server.rest import formats
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Request:
+    """`parts` is the path below the FHIR base: `Patient/1` -> ["Patient", "1"]."""
+
+    __slots__ = ("_headers", "_receive", "_scope", "method", "parts", "query")
+
+    def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
+        self.method: str = scope["method"]
+        self.parts = [unquote(part) for part in path.split("/") if part] if "%" in path else _split(path)
+        self.query: str = scope["query_string"].decode("ascii", "replace")
+        self._scope, self._receive = scope, receive
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    def header(self, name: str) -> str:
+        """A header's value, '' when it is missing. `name` in lower case."""
+        return self._headers.get(name.encode(), b"").decode("latin-1")
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Raises Invalid for bytes that are not UTF-8."""
+        return parse(self.query)
+
+    def base(self, configured: str, root: str) -> str:
+        """The base URL for links: as configured, else as the client addressed us."""
+        if configured:
+            return configured
+        host = self.header("host") or "{}:{}".format(*(self._scope.get("server") or ("localhost", 80)))
+        return f"{self._scope.get('scheme', 'http')}://{host}{root}"
+
+    async def body(self, limit: int) -> bytes:
+        """Raises TooLarge past `limit` bytes."""
+        declared = self.header("content-length")
+        if declared.isdigit() and int(declared) > limit:
+            raise TooLarge(f"the body has {declared} bytes, {limit} is the limit", "http.Content-Length")
+        chunks, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Invalid("the client went away before its body was whole")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"the body has more than {limit} bytes, the limit", "http.body")
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+
+    async def content(self, limit: int) -> bytes:
+        """The body as JSON bytes, whatever format it came in. Raises MediaType, TooLarge."""
+        format = formats.sent(self.header("content-type"))
+        return format.read(await self.body(limit))
+
+
+def parse(query: str) -> list[tuple[str, str]]:
+    if not query:
+        return []
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Invalid("the query is not UTF-8") from error
+
+
+def _split(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]

@@ -1,0 +1,234 @@
+"""Which interaction a method and an address mean (https://hl7.org/fhir/R4/http.html#summary)."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import orjson
+
+from server.errors import Invalid, MediaType, NotAllowed, NotFound, NotSupported
+from server.interaction.api import Api
+from server.interaction.batch import process
+from server.interaction.capability import capability
+from server.interaction.context import EVERYTHING, Access, Context
+from server.interaction.create import create
+from server.interaction.delete import delete
+from server.interaction.history import history
+from server.interaction.read import read, vread
+from server.interaction.search import search
+from server.interaction.update import conditional_update, update
+from server.keys import Version, milliseconds_of
+from server.model import bundle, tables
+from server.rest import response
+from server.rest.request import Request, parse
+from server.rest.response import Answer
+
+_ETAG = re.compile(r'(?:W/)?"(\d{1,17})"', re.ASCII)
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(slots=True)
+class Service:
+    """What the handlers share. `grant` says what a caller may see; without authentication: everything."""
+
+    api: Api
+    version: str
+    body_max_bytes: int
+    base_url: str = ""
+    root: str = "/fhir"
+    grant: Callable[[Request], Access] = lambda request: EVERYTHING
+    started: str = ""
+
+    def context(self, request: Request) -> Context:
+        return Context(
+            request.base(self.base_url, self.root),
+            self.grant(request),
+            "handling=lenient" in request.header("prefer"),
+        )
+
+
+Handler = Callable[[Service, Request], Awaitable[Answer]]
+
+
+async def answer(service: Service, request: Request) -> Answer:
+    """Finds the interaction and carries it out. Raises TiercareError."""
+    parts, method = request.parts, "GET" if request.method == "HEAD" else request.method
+    level = _level(parts)
+    handlers = _HANDLERS[level]
+    handler = handlers.get(method)
+    if handler is None:
+        allowed = ", ".join(sorted(handlers))
+        raise NotAllowed(f"{request.method} is not possible on /{'/'.join(parts)}: {allowed} is", "http.method")
+    return await handler(service, request)
+
+
+def _level(parts: Sequence[str]) -> str:
+    """The kind of an address. Raises NotFound, or NotSupported for an operation."""
+    if not parts:
+        return "system"
+    for part in parts:
+        if part.startswith("$"):
+            raise NotSupported(f"the operation {part} is not known", part)
+    if parts[0] in ("metadata", "_history") and len(parts) == 1:
+        return parts[0]
+    if parts[0] == "_search" and len(parts) == 1:
+        raise NotSupported("search over all types is not supported yet", "_search")
+    if parts[0] not in tables.resource_types():
+        raise NotFound(f"'{parts[0]}' is not a resource type of R4", parts[0])
+    match parts[1:]:
+        case []:
+            return "type"
+        case ["_search"]:
+            return "search"
+        case ["_history"]:
+            return "type history"
+        case [_]:
+            return "instance"
+        case [_, "_history"]:
+            return "instance history"
+        case [_, "_history", _]:
+            return "version"
+    raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
+
+
+# ---------------------------------------------------------------------------------------------------- handlers
+async def _metadata(service: Service, request: Request) -> Answer:
+    base = request.base(service.base_url, service.root)
+    return Answer(200, [], orjson.dumps(capability(service.api, base, service.version, service.started)))
+
+
+async def _read(service: Service, request: Request) -> Answer:
+    type, id = request.parts
+    version = await read(service.api, service.context(request), type, id)
+    if _unchanged(request, version):
+        return Answer(304, response.version_headers(version), None)
+    return response.resource(version)
+
+
+def _unchanged(request: Request, version: Version) -> bool:
+    """Conditional read (http.html#cread)."""
+    tag = request.header("if-none-match")
+    if tag:
+        found = _ETAG.fullmatch(tag.strip())
+        return found is not None and int(found[1]) == version.version
+    since = request.header("if-modified-since")
+    if since:
+        try:
+            return milliseconds_of(version.stamp) // 1000 <= parsedate_to_datetime(since).timestamp()
+        except ValueError:
+            return False
+    return False
+
+
+async def _vread(service: Service, request: Request) -> Answer:
+    type, id, _, version = request.parts
+    return response.resource(await vread(service.api, service.context(request), type, id, version))
+
+
+async def _create(service: Service, request: Request) -> Answer:
+    context = service.context(request)
+    raw = await request.content(service.body_max_bytes)
+    result = await create(service.api, context, request.parts[0], raw, request.header("if-none-exist"))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _update(service: Service, request: Request) -> Answer:
+    context = service.context(request)
+    type, id = request.parts
+    raw = await request.content(service.body_max_bytes)
+    result = await update(service.api, context, type, id, raw, _if_match(request))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _conditional_update(service: Service, request: Request) -> Answer:
+    context = service.context(request)
+    if not request.query:
+        raise NotAllowed("PUT on a type needs criteria: PUT Type?identifier=…, or an id: PUT Type/id", "http.method")
+    raw = await request.content(service.body_max_bytes)
+    result = await conditional_update(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _delete(service: Service, request: Request) -> Answer:
+    type, id = request.parts
+    return response.deleted(await delete(service.api, service.context(request), type, id, _if_match(request)))
+
+
+async def _conditional_delete(service: Service, request: Request) -> Answer:
+    raise NotSupported("conditional delete is not supported yet", "http.method")
+
+
+async def _patch(service: Service, request: Request) -> Answer:
+    raise NotSupported("patch is not supported yet", "http.method")
+
+
+async def _search(service: Service, request: Request) -> Answer:
+    return await _found(service, request, request.parameters())
+
+
+async def _search_form(service: Service, request: Request) -> Answer:
+    sent = request.header("content-type").split(";")[0].strip().lower()
+    body = await request.body(service.body_max_bytes)
+    if body and sent != _FORM:
+        raise MediaType(f"a search by POST sends {_FORM}, not '{sent}'", "http.Content-Type")
+    try:
+        return await _found(service, request, request.parameters() + parse(body.decode("ascii")))
+    except UnicodeDecodeError as error:
+        raise Invalid(f"the body is not {_FORM}", "http.body") from error
+
+
+async def _found(service: Service, request: Request, parameters: list[tuple[str, str]]) -> Answer:
+    context = service.context(request)
+    found = await search(service.api, context, request.parts[0], parameters)
+    links = {"self": found.self, "next": found.next}
+    return Answer(200, [], bundle.searchset(found.hits, found.included, found.total, links, context.base))
+
+
+async def _history(service: Service, request: Request) -> Answer:
+    context = service.context(request)
+    type, id, *_ = [part for part in request.parts if part != "_history"] + ["", ""]
+    past = await history(service.api, context, type or None, id or None, request.parameters())
+    links = {"self": past.self, "next": past.next}
+    return Answer(200, [], bundle.history(past.versions, past.total, links, context.base))
+
+
+async def _process(service: Service, request: Request) -> Answer:
+    context = service.context(request)
+    raw = await request.content(service.body_max_bytes)
+    whole = "return=representation" in request.header("prefer")
+    result = await process(service.api, context, raw, representation=whole)
+    return Answer(200, [], bundle.responses(result.type, result.entries))
+
+
+async def _system_search(service: Service, request: Request) -> Answer:
+    raise NotSupported("search over all types is not supported yet", "http.method")
+
+
+def _if_match(request: Request) -> int | None:
+    text = request.header("if-match")
+    if not text:
+        return None
+    found = _ETAG.fullmatch(text.strip())
+    if not found:
+        raise Invalid(f'If-Match: {text} is not an ETag of this server, such as W/"1"', "http.If-Match")
+    return int(found[1])
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_HANDLERS: dict[str, dict[str, Handler]] = {
+    "system": {"POST": _process, "GET": _system_search},
+    "metadata": {"GET": _metadata},
+    "_history": {"GET": _history},
+    "type": {"POST": _create, "GET": _search, "PUT": _conditional_update, "DELETE": _conditional_delete},
+    "search": {"POST": _search_form, "GET": _search},
+    "type history": {"GET": _history},
+    "instance": {"GET": _read, "PUT": _update, "DELETE": _delete, "PATCH": _patch},
+    "instance history": {"GET": _history},
+    "version": {"GET": _vread},
+}
+"""Kind of address -> method -> handler: what is not here is 405."""

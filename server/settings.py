@@ -1,0 +1,86 @@
+"""The one table of settings: name, default, what it does. TIERCARE_<NAME> in the environment is read here and nowhere
+else; command-line options win over it. docs/settings.md shows the table, and a test compares the two."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    default: Any  # its type is the setting's type
+    help: str
+
+
+SETTINGS = (
+    Setting("host", "127.0.0.1", "address to listen on; anything but loopback needs allow_open"),
+    Setting("port", 8080, "port to listen on; 0 takes a free one"),
+    Setting("data", "data", "folder of the embedded store and of the key that signs page links"),
+    Setting("store", "", "store URL, such as mongodb://127.0.0.1:27017/tiercare; empty: SQLite in the data folder"),
+    Setting("base_url", "", "public base URL of the FHIR API; empty: http://<host>:<port>/fhir"),
+    Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
+    Setting("allow_open", False, "listen beyond loopback although there is no authentication; warns on every start"),
+    Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
+    Setting("count_default", 20, "hits on a page when _count is not given"),
+    Setting("count_max", 1000, "hits on a page at most"),
+    Setting("include_max", 1000, "resources that _include may add to a page"),
+    Setting("history_max", 1000, "versions on a history page at most"),
+    Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
+    Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
+    Setting("depth_max", 64, "how deep a body may nest"),
+    Setting("write_attempts", 10, "tries of a write that meets other writers before it is answered 409"),
+    Setting("page_key", "", "secret that signs page links; empty: one is kept in the data folder"),
+)
+
+
+class Settings:
+    """Values of the table as attributes."""
+
+    host: str
+    port: int
+    data: str
+    store: str
+    base_url: str
+    zone: str
+    allow_open: bool
+    update_as_create: bool
+    count_default: int
+    count_max: int
+    include_max: int
+    history_max: int
+    bundle_entries_max: int
+    body_max_bytes: int
+    depth_max: int
+    write_attempts: int
+    page_key: str
+
+    def __init__(self, environment: Mapping[str, str], **given: Any) -> None:
+        """`given` values that are not None win over TIERCARE_* of the environment, and that over the default.
+
+        Raises Invalid for a value of the wrong type, and for a TIERCARE_* name that is in no table.
+        """
+        known = {f"TIERCARE_{setting.name.upper()}" for setting in SETTINGS} | {"TIERCARE_SAMPLES"}
+        for name in environment:
+            if name.startswith("TIERCARE_") and name not in known:
+                raise Invalid(f"the environment sets {name}, but there is no such setting")
+        for setting in SETTINGS:
+            value = given.get(setting.name)
+            if value is None:
+                text = environment.get(f"TIERCARE_{setting.name.upper()}")
+                value = setting.default if text is None else _read(setting, text)
+            setattr(self, setting.name, value)
+
+
+def _read(setting: Setting, text: str) -> Any:
+    if isinstance(setting.default, bool):
+        if text.lower() in ("1", "true", "yes", "0", "false", "no", ""):
+            return text.lower() in ("1", "true", "yes")
+    elif isinstance(setting.default, int):
+        if text.strip().lstrip("-").isdigit():
+            return int(text)
+    else:
+        return text
+    raise Invalid(f"TIERCARE_{setting.name.upper()} is '{text}': a {type(setting.default).__name__} is wanted")

@@ -1,0 +1,172 @@
+"""One commit = one multi-document transaction: read, check, write, commit; again from the start after a clash.
+
+https://www.mongodb.com/docs/manual/core/transactions/
+"""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import pymongo
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import (
+    BulkWriteError,
+    ClientBulkWriteException,
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from server.errors import Conflict, TooCostly, Unavailable
+from server.keys import Version, Write
+from server.store.mongo.connection import Connection
+from server.store.mongo.limits import BACKOFF, BACKOFF_MOST, COMMIT, WIRE_CLIENT_BULK
+from server.store.mongo.plan import Operation, Plan, State, plan
+from server.store.mongo.turns import Turns
+from server.store.mongo.writers import Writers
+
+_DUPLICATE = 11000
+_CLASH = 112
+_TOO_LARGE = (10334, 17419, 17420)  # BSONObjectTooLarge and what an update that grows a document says
+_SNAPSHOT = ReadConcern("snapshot")
+_DURABLE = WriteConcern(w="majority", j=True)
+
+
+class _Unknown(Exception):
+    """The server did not say whether it committed."""
+
+
+class Committer:
+    def __init__(self, connection: Connection, writers: Writers) -> None:
+        self._client = connection.client
+        self._database = connection.database
+        self._collections = {name: document._get_collection() for name, document in connection.documents.items()}
+        self._one_command = connection.wire >= WIRE_CLIENT_BULK
+        self._writers = writers
+        self._turns = Turns()
+
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        """Raises StaleWrite, Claimed, Conflict (gave up), TooCostly (too large) or Unavailable."""
+        ids = [f"{write.type}/{write.id}" for write in writes]
+        if len(set(ids)) < len(ids):
+            raise Conflict("the same resource is written twice in one transaction")
+        async with self._turns.of([*ids, *(f"claim {write.claim}" for write in writes if write.claim)]):
+            return await self._until_done(writes)
+
+    async def _until_done(self, writes: Sequence[Write]) -> list[Version]:
+        deadline, tries = time.monotonic() + COMMIT, 0
+        while True:
+            try:
+                return await self._try(writes, deadline)
+            except _Unknown as unknown:
+                raise Unavailable("the database did not say whether it committed: read before you repeat") from unknown
+            except PyMongoError as error:
+                _raise_final(error)
+                if time.monotonic() > deadline - BACKOFF_MOST:
+                    raise _gave_up(error, tries) from error
+            tries += 1
+            await asyncio.sleep(random.uniform(0, min(BACKOFF * 2**tries, BACKOFF_MOST)))
+
+    async def _try(self, writes: Sequence[Write], deadline: float) -> list[Version]:
+        token = object()
+        async with self._client.start_session() as session:
+            await session.start_transaction(read_concern=_SNAPSHOT, write_concern=_DURABLE)
+            try:
+                with pymongo.timeout(max(deadline - time.monotonic(), 0.001)):
+                    state = await self._read(session, writes)
+                    self._writers.begin(token)
+                    made = plan(writes, state, self._writers.stamp)
+                    await self._write(session, made)
+                    await self._finish(session, deadline)
+            except _Unknown:
+                self._writers.end_later(token)
+                raise
+            except BaseException:
+                if session.in_transaction:
+                    with pymongo.timeout(BACKOFF_MOST * 10):  # its own time: an open transaction holds its locks
+                        await session.abort_transaction()
+                self._writers.end(token)
+                raise
+            self._writers.end(token)
+            return made.versions
+
+    async def _read(self, session: AsyncClientSession, writes: Sequence[Write]) -> State:
+        """One query, two with claims; in the transaction's snapshot, so a later change of what was read clashes."""
+        ids = [f"{write.type}/{write.id}" for write in writes]
+        claims = [write.claim for write in writes if write.claim]
+        state = State()
+        found = self._collections["res"].find({"_id": {"$in": ids}}, {"v": 1, "u": 1, "c": 1}, session=session)
+        state.current = {document["_id"]: document async for document in found}
+        if claims:
+            held = self._collections["claims"].find({"_id": {"$in": claims}}, session=session)
+            state.holders = {document["_id"]: document["rid"] async for document in held}
+        return state
+
+    async def _write(self, session: AsyncClientSession, made: Plan) -> None:
+        if self._one_command:
+            models = [op.make(namespace=f"{self._database}.{op.collection}") for op in made.operations]
+            matched = (await self._client.bulk_write(models, session=session)).matched_count
+        else:
+            matched = 0
+            for name, operations in _by_collection(made.operations).items():
+                done = await self._collections[name].bulk_write([op.make() for op in operations], session=session)
+                matched += done.matched_count
+        if matched != made.updates:  # cannot happen in a snapshot, and must never pass silently
+            raise Conflict("the database changed under the transaction")
+
+    async def _finish(self, session: AsyncClientSession, deadline: float) -> None:
+        """Commits. While the outcome is unknown only the commit is repeated: it is the same commit to the server."""
+        while True:
+            try:
+                return await session.commit_transaction()
+            except PyMongoError as error:
+                if not error.has_error_label("UnknownTransactionCommitResult"):
+                    raise
+                if time.monotonic() > deadline - BACKOFF_MOST:
+                    raise _Unknown from error
+                await asyncio.sleep(BACKOFF)
+
+
+def _by_collection(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
+    grouped: dict[str, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        grouped[operation.collection].append(operation)
+    return grouped
+
+
+def _codes(error: PyMongoError) -> set[Any]:
+    codes = {error.code} if isinstance(error, OperationFailure) else set()
+    if isinstance(error, BulkWriteError | ClientBulkWriteException):
+        codes |= {one.get("code") for one in (error.details or {}).get("writeErrors", ())}
+        cause = getattr(error, "error", None)
+        codes |= _codes(cause) if isinstance(cause, PyMongoError) else set()
+    return codes
+
+
+def _transient(error: PyMongoError) -> bool:
+    """Another writer was faster. A duplicate key counts: the next try reads who it was."""
+    again = error.has_error_label("TransientTransactionError") or isinstance(error, DuplicateKeyError)
+    return again or bool(_codes(error) & {_DUPLICATE, _CLASH})
+
+
+def _raise_final(error: PyMongoError) -> None:
+    """Raises what no further try can mend."""
+    if isinstance(error, DocumentTooLarge) or _codes(error) & set(_TOO_LARGE):
+        raise TooCostly("a resource with its index entries is larger than MongoDB takes (16 MB)") from error
+    if error.timeout and not _transient(error):
+        raise Unavailable(f"the database did not finish the commit within {COMMIT:.0f} s") from error
+    if not _transient(error) and not isinstance(error, ConnectionFailure):
+        raise error
+
+
+def _gave_up(error: PyMongoError, tries: int) -> Exception:
+    if isinstance(error, ConnectionFailure):
+        return Unavailable(f"the MongoDB server does not answer: {error}")
+    return Conflict(f"other writers were faster {tries + 1} times: try again")

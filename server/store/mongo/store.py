@@ -1,0 +1,157 @@
+"""The MongoDB store: the port's calls over the declared collections (README.md; layout in documents.py, index.py).
+
+mongomotor manages, pymongo moves the bytes: everything here runs on the raw collections of the documents.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from server.errors import Unavailable
+from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.store.mongo import index, plan
+from server.store.mongo.commit import Committer
+from server.store.mongo.connection import Connection, connect, reaching
+from server.store.mongo.translate import cursor_at, filter_of, keys_of, phases
+from server.store.mongo.writers import Writers
+from server.store.port import MULTI_PROCESS, PLANS
+
+Document = dict[str, Any]
+_HIT = {"v": 1, "u": 1, "c": 1, "m": 1, "b": 1}
+
+
+class MongoStore:
+    """Belongs to the event loop it was opened in."""
+
+    name = "mongodb"
+
+    def __init__(self, connection: Connection, writers: Writers) -> None:
+        self.abilities = frozenset({MULTI_PROCESS, PLANS} if connection.plans else {MULTI_PROCESS})
+        self._connection = connection
+        self._writers = writers
+        self._committer = Committer(connection, writers)
+        self._res = connection.documents["res"]._get_collection()
+        self._hist = connection.documents["hist"]._get_collection()
+        self._commits: set[asyncio.Task[list[Version]]] = set()
+        self._closing = False
+
+    # ------------------------------------------------------------------------------------------------ writing
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        """In a task of its own: a caller that goes away does not leave a transaction half sent."""
+        self._check_open()
+        if not writes:
+            return []
+        task = asyncio.create_task(self._committer.commit(writes))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+        return await asyncio.shield(task)
+
+    async def reindex(self, entries: Sequence[Reentry]) -> int:
+        self._check_open()
+        updates = [
+            plan.reentry(entry.type, entry.id, entry.version, index.fields(entry.type, entry.after))
+            for entry in entries
+        ]
+        if not updates:
+            return 0
+        with reaching():
+            return int((await self._res.bulk_write(updates, ordered=False)).matched_count)
+
+    # ------------------------------------------------------------------------------------------------ reading
+    async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
+        self._check_open()
+        rid = f"{type}/{id}"
+        with reaching():
+            if version is None:
+                found = await self._res.find_one({"_id": rid}, _HIT)
+            else:
+                found = await self._hist.find_one({"_id": f"{rid}/{version}"}, _HIT)
+        return _version(type, id, found) if found else None
+
+    async def select(self, select: Select) -> Page:
+        self._check_open()
+        hits: dict[str, Document] = {}
+        wanted = select.limit + 1  # one more tells whether there is a next page
+        columns = {**_HIT, **{key.path: 1 for key in keys_of(select) if key.path not in ("_id", "u")}}
+        with reaching():
+            for stages in phases(select):
+                # a resource that is written between two phases may stand in both: the first one counts
+                for document in await self._run([*stages, {"$limit": wanted}, {"$project": columns}], wanted):
+                    hits.setdefault(document["_id"], document)
+                if len(hits) >= wanted:
+                    break
+        page = list(hits.values())[: select.limit]
+        versions = [_version(select.type, hit["_id"].partition("/")[2], hit) for hit in page]
+        return Page(versions, cursor_at(select, page[-1]) if page and len(hits) > select.limit else None)
+
+    async def _run(self, stages: list[Document], most: int) -> list[Document]:
+        """All in one batch: a second round trip costs more than the hits."""
+        async with await self._res.aggregate(stages, batchSize=most) as found:
+            return [document async for document in found]
+
+    async def count(self, type: str, test: Test) -> int:
+        self._check_open()
+        with reaching():
+            return int(await self._res.count_documents(filter_of(type, test)))
+
+    async def history(self, type: str | None, id: str | None, before: int | None, limit: int) -> list[Version]:
+        self._check_open()
+        if limit < 1:  # MongoDB takes 0 as "all"
+            return []
+        where: Document = {} if type is None else {"t": type}
+        order = ("u", -1)
+        if type is not None and id is not None:
+            where, order = {"rid": f"{type}/{id}"}, ("v", -1)  # the same order: a resource's stamps grow
+        if before is not None:
+            where["u"] = {"$lt": before}
+        with reaching():
+            async with self._hist.find(where, {**_HIT, "rid": 1}, sort=[order], limit=limit) as found:
+                return [_version(*_type_and_id(document), document) async for document in found]
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        self._check_open()
+        if limit < 1:
+            return []
+        columns = {"u": 1, "rid": 1, "v": 1, "m": 1, "_id": 0}
+        with reaching():
+            where = {"u": {"$gt": after, "$lte": await self._writers.horizon()}}
+            async with self._hist.find(where, columns, sort=[("u", 1)], limit=limit) as found:
+                lines = [document async for document in found]
+        return [Change(line["u"], *_type_and_id(line), line["v"], line["m"]) for line in lines]
+
+    # ------------------------------------------------------------------------------------------------ closing
+    async def close(self) -> None:
+        self._closing = True
+        await asyncio.gather(*self._commits, return_exceptions=True)
+        try:
+            await self._writers.close()
+        finally:
+            await self._connection.close()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Unavailable("the store is closing")
+
+
+def _type_and_id(document: Document) -> tuple[str, str]:
+    type, _, id = document["rid"].partition("/")
+    return type, id
+
+
+def _version(type: str, id: str, document: Document) -> Version:
+    return Version(type, id, document["v"], document["u"], document["m"], document["b"])
+
+
+async def open_mongo(url: str) -> MongoStore:
+    """`mongodb://host:port/database[?options]`: a replica set or sharded cluster, MongoDB 7.0 or later.
+
+    Raises Invalid with a sentence to act on, Unavailable when nothing answers.
+    """
+    connection = await connect(url)
+    writers = Writers(connection)
+    try:
+        await writers.open()
+    except BaseException:
+        await connection.close()
+        raise
+    return MongoStore(connection, writers)

@@ -1,0 +1,80 @@
+"""Builds everything from Settings: the only place that knows all parts."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from server.errors import Invalid
+from server.interaction.api import Api
+from server.interaction.limits import Limits
+from server.rest.app import App
+from server.rest.routes import Service, now
+from server.search.kinds.kind import Setting
+from server.settings import Settings
+from server.store.opening import open_store
+
+ROOT = "/fhir"
+
+
+def base_url(settings: Settings) -> str:
+    return settings.base_url.rstrip("/") or f"http://{settings.host}:{settings.port}{ROOT}"
+
+
+def build_app(settings: Settings) -> App:
+    """The ASGI app; the store is opened when the server starts it, inside the event loop."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Service]:
+        store = await open_store(settings.store or f"sqlite:{Path(settings.data).absolute()}")
+        try:
+            api = Api(
+                store,
+                Setting(_zone(settings.zone), base_url(settings)),
+                Limits(
+                    count_default=settings.count_default,
+                    count_max=settings.count_max,
+                    include_max=settings.include_max,
+                    bundle_entries_max=settings.bundle_entries_max,
+                    write_attempts=settings.write_attempts,
+                    history_max=settings.history_max,
+                ),
+                _page_key(settings),
+                settings.update_as_create,
+            )
+            yield Service(
+                api,
+                version("tiercare"),
+                settings.body_max_bytes,
+                settings.base_url.rstrip("/"),
+                ROOT,
+                started=now(),
+            )
+        finally:
+            await store.close()
+
+    return App(opening, ROOT)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Invalid(f"the setting zone is '{name}', which is no time zone") from error
+
+
+def _page_key(settings: Settings) -> bytes:
+    """The secret of page links: given, or made once and kept beside the data so that links outlive a restart."""
+    if settings.page_key:
+        return settings.page_key.encode()
+    path = Path(settings.data) / "page.key"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(0o600)
+            path.write_bytes(secrets.token_bytes(32))
+        return path.read_bytes()
+    except OSError as error:
+        raise Invalid(f"cannot keep the page key in {path.parent}: {error.strerror}") from error
