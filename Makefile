@@ -8,7 +8,7 @@ ifneq ($(SAMPLES),)
 export TIERCARE_SAMPLES := $(abspath $(SAMPLES))
 endif
 
-.PHONY: help demo serve test test-long check format definitions pins bench clean
+.PHONY: help demo serve test test-long check format definitions pins clean
 
 help:
 	@echo "make demo            set up, start the server, feed the samples, show the URLs (Ctrl-C stops it)"

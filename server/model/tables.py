@@ -16,7 +16,7 @@ import orjson
 
 FOLDER = Path(__file__).resolve().parents[2] / "profiles" / "r4"
 
-CHOICE, SUMMARY, MODIFIER, SIMPLE_QUANTITY = 1, 2, 4, 8
+CHOICE, SUMMARY, MODIFIER, SIMPLE_QUANTITY, PLAIN = 1, 2, 4, 8, 16
 
 
 class Element(NamedTuple):
@@ -56,6 +56,11 @@ class Element(NamedTuple):
     def simple_quantity(self) -> bool:
         """The Quantity must have no comparator (SimpleQuantity)."""
         return bool(self.flags & SIMPLE_QUANTITY)
+
+    @property
+    def plain(self) -> bool:
+        """A value and nothing else, so there is no `_field`: `id` everywhere and `Extension.url`."""
+        return bool(self.flags & PLAIN)
 
     @property
     def json_names(self) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """A resource's index entries: every search parameter of its type, extracted in one walk.
 
-The paths of all parameters of a type are merged into one tree of member names on first use, so a common prefix is
-walked once. A parameter that cannot be indexed yet is listed with its reason in `left_out`.
+The paths of all parameters of a type are merged into one tree of member names, so a common prefix is walked once, and
+the tree becomes Python source, compiled on first use (a millisecond a type, 20 microseconds saved a resource). A
+parameter that cannot be indexed yet is listed with its reason in `left_out`.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from server.fhirpath.paths import Unsupported, compile_paths
@@ -18,8 +19,7 @@ from server.search.kinds.kind import Extract, Setting, Value
 class _Leaf(NamedTuple):
     """What to do with the values at the end of a path."""
 
-    param: str
-    shape: str
+    param: int  # place in _Type.params
     extract: Extract
     value_set: str
     target: str  # only references to this type
@@ -27,8 +27,6 @@ class _Leaf(NamedTuple):
 
 class _Branch:
     """A member of the resource tree: values found there, and what lies below."""
-
-    __slots__ = ("key", "leaves", "next", "where")
 
     def __init__(self, key: str, where: tuple[str, str] | None) -> None:
         self.key, self.where = key, where
@@ -44,88 +42,121 @@ class _Branch:
         return branch
 
 
+Run = Callable[[dict[str, Any], Setting], tuple[list[Value], ...]]
+
+
+class _Type(NamedTuple):
+    params: list[tuple[str, str]]  # (shape, Type.code)
+    run: Run  # the values of each, in this order
+    missing: dict[str, str]
+
+
 def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
     """All entries of a valid resource, each once, ranks set (keys.Entry)."""
-    type, found = resource["resourceType"], dict[tuple[str, str], dict[Value, None]]()
-    _walk(_tree(type), resource, setting, found)
+    type = resource["resourceType"]
+    compiled = _compiled(type)
     entries = [Entry(TERM, f"{type}.{code}", compute(resource)) for code, compute in _COMPUTED.get(type, ())]
-    for (param, shape), values in found.items():
+    for (shape, param), values in zip(compiled.params, compiled.run(resource, setting), strict=True):
+        if not values:
+            continue
+        if len(values) > 1:
+            values = list(dict.fromkeys(values))
         if len(values) == 1 or shape == LINK:
             entries += [Entry(shape, param, *value) for value in values]
         else:
-            entries += _ranked(shape, param, list(values))
+            entries += _ranked(shape, param, values)
     return tuple(entries)
 
 
 def left_out(type: str) -> dict[str, str]:
     """Parameters of a type that are not indexed: code -> why."""
-    return _compiled(type)[1]
+    return _compiled(type).missing
 
 
-def _ranked(shape: str, param: str, values: list[Value]) -> Iterator[Entry]:
+def _ranked(shape: str, param: str, values: list[Value]) -> list[Entry]:
     """Several values: the smallest gets rank 1, the largest 2, those between 3 (a span's place is its low end)."""
-    ordered = sorted(values, key=lambda value: (value.low, value.key))
+    ordered = sorted(values, key=lambda value: (value[2], value[0]))
     last = len(ordered) - 1
-    for i, value in enumerate(ordered):
-        yield Entry(shape, param, *value, rank=1 if i == 0 else 2 if i == last else 3)
+    return [Entry(shape, param, *value, rank=1 if i == 0 else 2 if i == last else 3) for i, value in enumerate(ordered)]
 
 
-def _walk(branch: _Branch, node: Any, setting: Setting, found: dict[tuple[str, str], dict[Value, None]]) -> None:
+@functools.cache
+def _compiled(type: str) -> _Type:
+    root, missing = _Branch("", None), dict[str, str]()
+    params: list[tuple[str, str]] = []
+    computed = dict(_COMPUTED.get(type, ()))
+    for parameter in tables.search_parameters(type).values():
+        if parameter.code in ("_id", "_lastUpdated") or parameter.code in computed:
+            continue  # a store knows the first two by itself
+        why_not = _add(root, parameter, type, params)
+        if why_not:
+            missing[parameter.code] = why_not
+    return _Type(params, _generate(root, len(params)), missing)
+
+
+def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tuple[str, str]]) -> str:
+    """Grows the tree by a parameter's paths; why not, if that cannot be."""
+    kind = KINDS.get(parameter.kind)
+    if kind is None:
+        return f"search by {parameter.kind} is not supported yet"
+    if not parameter.expression:
+        return f"{parameter.code} is not supported yet"
+    try:
+        paths = [path for path in compile_paths(parameter.expression, type) if path.type in kind.types]
+    except Unsupported:
+        paths = []
+    if not paths:
+        return f"the expression '{parameter.expression}' is not supported"
+    for path in paths:
+        branch = root
+        for step in path.steps:
+            branch = branch.below(step.key, step.where)
+        branch.leaves.append(_Leaf(len(params), kind.types[path.type], path.value_set, path.target))
+    params.append((kind.shape, f"{type}.{parameter.code}"))
+    return ""
+
+
+def _generate(root: _Branch, size: int) -> Run:
+    """The tree as one Python function: nested look-ups and loops, values collected in one list a parameter."""
+    names: dict[str, Any] = {"points_at": _points_at}
+    lines = [
+        "def run(v0, setting):",
+        *(f" p{i} = []" for i in range(size)),
+        *_source(root, 0, names),
+        f" return ({''.join(f'p{i}, ' for i in range(size))})",
+    ]
+    exec(compile("\n".join(lines), "<search index>", "exec"), names)
+    run: Run = names["run"]
+    return run
+
+
+def _source(branch: _Branch, depth: int, names: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    pad = " " * (2 * depth + 1)
     for child in branch.next:
-        value = node.get(child.key)
-        if value is None:
-            continue
-        for item in value if value.__class__ is list else (value,):
-            if item is None or (child.where and item.get(child.where[0]) != child.where[1]):
-                continue
-            for leaf in child.leaves:
-                if leaf.target and not _points_at(item, leaf.target):
-                    continue
-                values = found.setdefault((leaf.param, leaf.shape), {})
-                for entry in leaf.extract(item, leaf.value_set, setting):
-                    values[entry] = None
-            if child.next:
-                _walk(child, item, setting, found)
+        item = f"v{depth + 1}"
+        lines += [
+            f"{pad}m = v{depth}.get({child.key!r})",
+            f"{pad}if m is not None:",
+            f"{pad} for {item} in m if m.__class__ is list else (m,):",
+            f"{pad}  if {item} is None: continue",
+        ]
+        if child.where:
+            lines.append(f"{pad}  if {item}.get({child.where[0]!r}) != {child.where[1]!r}: continue")
+        for leaf in child.leaves:
+            name = f"f{id(leaf.extract)}"
+            names[name] = leaf.extract
+            call = f"{name}({item}, {leaf.value_set!r}, setting, p{leaf.param}.append)"
+            guard = f"if points_at({item}, {leaf.target!r}): " if leaf.target else ""
+            lines.append(f"{pad}  {guard}{call}")
+        lines += _source(child, depth + 1, names)
+    return lines
 
 
 def _points_at(reference: Any, type: str) -> bool:
     """`resolve() is T` without resolving: by the reference's text or its `type`."""
     text = reference.get("reference") or ""
-    return f"/{type}/" in f"/{text}" or reference.get("type") == type
-
-
-def _tree(type: str) -> _Branch:
-    return _compiled(type)[0]
-
-
-@functools.cache
-def _compiled(type: str) -> tuple[_Branch, dict[str, str]]:
-    root, missing = _Branch("", None), {}
-    for parameter in tables.search_parameters(type).values():
-        kind = KINDS.get(parameter.kind)
-        if parameter.code in ("_id", "_lastUpdated") or parameter.code in dict(_COMPUTED.get(type, ())):
-            continue  # a store knows the first two by itself
-        if not parameter.expression:
-            missing[parameter.code] = f"{parameter.code} is not supported yet"
-            continue
-        if kind is None:
-            missing[parameter.code] = f"search by {parameter.kind} is not supported yet"
-            continue
-        try:
-            paths = compile_paths(parameter.expression, type)
-        except Unsupported:
-            paths = []
-        usable = [path for path in paths if path.type in kind.types]
-        if not usable:
-            missing[parameter.code] = f"the expression '{parameter.expression}' is not supported"
-        for path in usable:
-            branch = root
-            for step in path.steps:
-                branch = branch.below(step.key, step.where)
-            branch.leaves.append(
-                _Leaf(f"{type}.{parameter.code}", kind.shape, kind.types[path.type], path.value_set, path.target)
-            )
-    return root, missing
+    return text.startswith(f"{type}/") or f"/{type}/" in text or reference.get("type") == type
 
 
 def _deceased(patient: dict[str, Any]) -> str:

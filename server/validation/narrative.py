@@ -9,13 +9,17 @@ from xml.parsers import expat
 
 XHTML = "http://www.w3.org/1999/xhtml"
 
-_ELEMENTS = """a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt em
+_ELEMENTS = """
+    a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt em
     h1 h2 h3 h4 h5 h6 hr i img kbd li map ol p pre q samp small span strong sub sup
-    table tbody td tfoot th thead tr tt ul var"""
-_ATTRIBUTES = """abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff charset
+    table tbody td tfoot th thead tr tt ul var
+"""
+_ATTRIBUTES = """
+    abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff charset
     cite class cols colspan compact coords dir frame headers height href hreflang hspace id lang longdesc name nohref
     nowrap rel rev rowspan rules scope shape span src start style summary tabindex title type usemap valign value
-    vspace width"""
+    vspace width
+"""
 ELEMENTS = frozenset(_ELEMENTS.split())
 ATTRIBUTES = frozenset(_ATTRIBUTES.split()) | {
     "http://www.w3.org/XML/1998/namespace lang",
@@ -26,9 +30,8 @@ DEEPEST = 100
 
 # What nearly every generated narrative looks like: paragraphs without attributes. Says yes or "don't know".
 _TEXT = r"[^<>&\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]*"
-is_simple = re.compile(
-    rf'<div xmlns="http://www\.w3\.org/1999/xhtml">{_TEXT}(?:<(p|b|i|em|strong)>{_TEXT}</\1>{_TEXT}|<br ?/>{_TEXT})*</div>'
-).fullmatch
+_PART = rf"<(p|b|i|em|strong)>{_TEXT}</\1>{_TEXT}|<br ?/>{_TEXT}"
+is_simple = re.compile(rf'<div xmlns="http://www\.w3\.org/1999/xhtml">{_TEXT}(?:{_PART})*</div>').fullmatch
 
 _refused_scheme = re.compile(r"[\x00-\x20]*(?:javascript|vbscript|data(?!:image/))[\x00-\x20]*:", re.IGNORECASE).match
 

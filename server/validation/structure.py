@@ -85,36 +85,42 @@ class _Walker:
 
     # ------------------------------------------------------------------------------------------- objects
     def resource(self, value: Any, path: str, depth: int) -> None:
-        if value.__class__ is not dict:
-            return self.say("structure", f"A resource is a JSON object; found {kind(value)}", path)
-        type_ = value.get("resourceType")
+        type_ = value.get("resourceType") if value.__class__ is dict else None
         at = f"{path}.resourceType" if path else "resourceType"
-        if type_ is None:
-            return self.say("required", "resourceType is missing: it says which resource this is", at)
-        if type_.__class__ is not str or type_ not in tables.resource_types():
+        if value.__class__ is not dict:
+            self.say("structure", f"A resource is a JSON object; found {kind(value)}", path)
+        elif type_ is None:
+            self.say("required", "resourceType is missing: it says which resource this is", at)
+        elif type_.__class__ is not str or type_ not in tables.resource_types():
             known = self.guess(type_, tables.resource_types())
-            return self.say("structure", f"{shown(type_)} is not a resource type of FHIR R4{known}", at)
-        self.members(value, type_, path or type_, depth, is_resource=True)
+            self.say("structure", f"{shown(type_)} is not a resource type of FHIR R4{known}", at)
+        else:
+            self.members(value, type_, path or type_, depth, is_resource=True)
 
     def members(
         self, value: dict[str, Any], node_path: str, path: str, depth: int, *, is_resource: bool = False
     ) -> None:
         """The properties of an object against the elements of its node."""
         if depth > DEEPEST:
-            return self.say("too-costly", f"Nested deeper than {DEEPEST} levels", path)
+            self.say("too-costly", f"Nested deeper than {DEEPEST} levels", path)
+            return
         node = _node(node_path)
         for name, item in value.items():
             if name == "resourceType" and is_resource:
                 continue
             primitive = name.startswith("_") and name[1:] in node.names
             found = node.names.get(name[1:] if primitive else name)
-            if found is None or (primitive and found[1] not in tables.primitives()):
+            if found is None or (primitive and (found[1] not in tables.primitives() or found[0].plain)):
                 known = self.guess(name, node.names)
                 self.say("structure", f"{node_path} has no element {shown(name)}{known}", f"{path}.{word(name)}")
             elif primitive:
-                self.siblings(name, item, value, found, f"{path}.{found[0].name}", depth)
+                self.siblings(name, item, value, found[0], f"{path}.{found[0].name}", depth)
             else:
                 self.element(name, item, value, found, f"{path}.{found[0].name}", depth)
+        self.presence(node, value, node_path, path)
+
+    def presence(self, node: "_Node", value: dict[str, Any], node_path: str, path: str) -> None:
+        """What must be there, and what must not be there together."""
         for element in node.choices:
             given = [name for name in element.json_names if name in value or f"_{name}" in value]
             if len(given) > 1:
@@ -131,40 +137,51 @@ class _Walker:
         self, name: str, item: Any, owner: dict[str, Any], found: tuple[tables.Element, str], path: str, depth: int
     ) -> None:
         element, type_ = found
-        if element.max == 1:
-            if item.__class__ is list:
-                return self.say("structure", f"{name} is a single value, not a list", path)
-            return self.value(element, type_, item, path, depth, name)
-        if item.__class__ is not list:
-            return self.say("structure", f"{name} is a list in JSON, even of one item; found {kind(item)}", path)
-        if not item:
-            return self.say("structure", f"{name} is an empty list: leave it out", path)
-        if element.max and len(item) > element.max:
-            self.say("structure", f"{name} has at most {element.max} items; found {len(item)}", path)
-        if len(item) < element.min:
-            self.say("required", f"{name} needs at least {element.min} items; found {len(item)}", path)
-        shadows = owner.get(f"_{name}")
-        for index, single in enumerate(item):
+        if element.max == 1 and item.__class__ is list:
+            self.say("structure", f"{name} is a single value, not a list", path)
+        elif element.max == 1:
+            self.value(element, type_, item, path, depth, name)
+        elif item.__class__ is not list:
+            self.say("structure", f"{name} is a list in JSON, even of one item; found {kind(item)}", path)
+        elif not item:
+            self.say("structure", f"{name} is an empty list: leave it out", path)
+        else:
+            self.items(element, type_, item, owner.get(f"_{name}"), path, depth, name)
+
+    def items(
+        self, element: tables.Element, type_: str, items: list[Any], shadows: Any, path: str, depth: int, name: str
+    ) -> None:
+        """The values of a list; `shadows` is what stands under `_name`, where a null of a primitive has its id."""
+        if element.max and len(items) > element.max:
+            self.say("structure", f"{name} has at most {element.max} items; found {len(items)}", path)
+        if len(items) < element.min:
+            self.say("required", f"{name} needs at least {element.min} items; found {len(items)}", path)
+        for index, item in enumerate(items):
             shadow = shadows[index] if shadows.__class__ is list and index < len(shadows) else None
-            if single is not None or shadow is None or type_ not in tables.primitives():
-                self.value(element, type_, single, f"{path}[{index}]", depth, name)
+            if item is not None or shadow is None or type_ not in tables.primitives():
+                self.value(element, type_, item, f"{path}[{index}]", depth, name)
 
     def value(self, element: tables.Element, type_: str, item: Any, path: str, depth: int, name: str) -> None:
         """One value of an element, already taken out of its list."""
         if item is None:
             text = f"{name} is null: leave it out (null stands only in a list of primitives, beside _{name})"
-            return self.say("structure", text, path)
-        if type_ == "xhtml":
-            return self.xhtml(item, path)
-        if type_ in tables.primitives():
-            return self.primitive(element, type_, item, path)
-        if item.__class__ is not dict:
-            return self.say("structure", f"{name} is a JSON object ({type_}); found {kind(item)}", path)
-        if not item:
-            return self.say("structure", f"{name} is an empty object: leave it out", path)
-        if type_ == "Resource":
-            return self.resource(item, path, depth + 1)
-        self.members(item, type_, path, depth + 1)
+            self.say("structure", text, path)
+        elif type_ == "xhtml":
+            self.xhtml(item, path)
+        elif type_ in tables.primitives():
+            self.primitive(element, type_, item, path)
+        elif item.__class__ is not dict:
+            self.say("structure", f"{name} is a JSON object ({type_}); found {kind(item)}", path)
+        elif not item:
+            self.say("structure", f"{name} is an empty object: leave it out", path)
+        elif type_ == "Resource":
+            self.resource(item, path, depth + 1)
+        else:
+            self.members(item, type_, path, depth + 1)
+            self.rules(element, type_, item, path, name)
+
+    def rules(self, element: tables.Element, type_: str, item: dict[str, Any], path: str, name: str) -> None:
+        """What the element asks of its datatype: a binding, targets, no comparator."""
         if element.value_set and type_ == "CodeableConcept" and not bindings.concept_fits(element.value_set, item):
             text = f"{name} needs a coding (system and code) that is {bindings.meant(element.value_set)}"
             self.say("code-invalid", text, path)
@@ -182,9 +199,8 @@ class _Walker:
             self.say("code-invalid", text, path)
 
     def xhtml(self, item: Any, path: str) -> None:
-        if item.__class__ is not str:
-            return self.say("value", f"div is XHTML in a JSON string; found {kind(item)}", path)
-        if wrong := narrative.fault(item):
+        wrong = narrative.fault(item) if item.__class__ is str else f"it is {kind(item)}, not a string"
+        if wrong:
             self.say("invalid", f"div is not a valid XHTML narrative: {wrong}", path)
 
     def target(self, element: tables.Element, reference: dict[str, Any], path: str) -> None:
@@ -194,18 +210,20 @@ class _Walker:
             type_ = referenced_type(text) or type_
         if type_.__class__ is str and type_ not in element.targets and "/" not in type_:
             allowed = ", ".join(element.targets)
-            text = f"{element.name} should point at {allowed}, not at {shown(type_)}"
-            self.say("value", text, f"{path}.reference", "warning")
+            message = f"{element.name} should point at {allowed}, not at {shown(type_)}"
+            self.say("value", message, f"{path}.reference", "warning")
 
     # --------------------------------------------------------------------------- `_field`, the sibling of a primitive
     def siblings(
-        self, name: str, item: Any, owner: dict[str, Any], found: tuple[tables.Element, str], path: str, depth: int
+        self, name: str, item: Any, owner: dict[str, Any], element: tables.Element, path: str, depth: int
     ) -> None:
         """id and extensions of primitives: an object, or a list of objects and nulls beside a list."""
-        if found[0].max == 1:
-            return self.sibling(name, item, path, depth)
+        if element.max == 1:
+            self.sibling(name, item, path, depth)
+            return
         if item.__class__ is not list or not item:
-            return self.say("structure", f"{name} is a list, in step with {name[1:]}, and not empty", path)
+            self.say("structure", f"{name} is a list, in step with {name[1:]}, and not empty", path)
+            return
         values = owner.get(name[1:])
         if all(single is None for single in item):
             self.say("structure", f"{name} has only nulls: leave it out", path)
@@ -217,8 +235,9 @@ class _Walker:
 
     def sibling(self, name: str, item: Any, path: str, depth: int) -> None:
         if item.__class__ is not dict or not item:
-            return self.say("structure", f"{name} is an object with id or extension; found {kind(item)}", path)
-        self.members(item, "Element", path, depth + 1)
+            self.say("structure", f"{name} is an object with id or extension; found {kind(item)}", path)
+        else:
+            self.members(item, "Element", path, depth + 1)
 
 
 def referenced_type(text: str) -> str:

@@ -1,13 +1,13 @@
 """date: every date is a range of microseconds, as wide as its precision (https://hl7.org/fhir/R4/search.html#date)."""
 
+import functools
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from server.errors import Invalid
 from server.keys import SPAN, Span, Test
-from server.search.kinds.kind import Asked, Kind, Setting, Value, unescape
+from server.search.kinds.kind import Add, Asked, Kind, Setting, unescape
 
 EARLIEST, LATEST = -(2**62), 2**62  # the ends of a period that has none
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,6 +19,7 @@ _SECOND = 1_000_000
 _Bound = tuple[tuple[str, str, int], ...]
 
 
+@functools.lru_cache(16_384)
 def instants(text: str, zone: tzinfo) -> tuple[int, int]:
     """First and last microsecond (since 1970-01-01T00:00Z) of a FHIR date, dateTime or instant; minutes are enough.
 
@@ -53,30 +54,34 @@ def instants(text: str, zone: tzinfo) -> tuple[int, int]:
     return low, (end - _EPOCH) // _MICRO - 1
 
 
-def _point(value: Any, _: str, setting: Setting) -> Iterator[Value]:
-    low, high = instants(value, setting.zone)
-    yield Value("", "", low, high)
+def _point(value: Any, _: str, setting: Setting, add: Add) -> None:
+    add(("", "", *instants(value, setting.zone)))
 
 
-def _period(value: Any, _: str, setting: Setting) -> Iterator[Value]:
-    start, end = value.get("start"), value.get("end")
-    if start or end:
-        yield Value(
-            "",
-            "",
-            instants(start, setting.zone)[0] if start else EARLIEST,
-            instants(end, setting.zone)[1] if end else LATEST,
-        )
+def _period(value: Any, _: str, setting: Setting, add: Add) -> None:
+    found = _ends(value, setting)
+    if found:
+        add(("", "", *found))
 
 
-def _timing(value: Any, _: str, setting: Setting) -> Iterator[Value]:
+def _ends(period: Any, setting: Setting) -> tuple[int, int] | None:
+    """First and last microsecond of a Period, open ends as far as can be; None when it has neither."""
+    start, end = period.get("start"), period.get("end")
+    if not start and not end:
+        return None
+    low = instants(start, setting.zone)[0] if start else EARLIEST
+    return low, instants(end, setting.zone)[1] if end else LATEST
+
+
+def _timing(value: Any, _: str, setting: Setting, add: Add) -> None:
     """A Timing covers all its events, and its bounds when they are a Period."""
     ranges = [instants(event, setting.zone) for event in value.get("event") or () if event]
     bounds = (value.get("repeat") or {}).get("boundsPeriod")
-    if bounds:
-        ranges += [(found.low, found.high) for found in _period(bounds, "", setting)]
+    whole = _ends(bounds, setting) if bounds else None
+    if whole:
+        ranges.append(whole)
     if ranges:
-        yield Value("", "", min(low for low, _ in ranges), max(high for _, high in ranges))
+        add(("", "", min(low for low, _ in ranges), max(high for _, high in ranges)))
 
 
 def _test(asked: Asked, setting: Setting) -> Test:

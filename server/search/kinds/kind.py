@@ -1,21 +1,17 @@
 """What a search kind has to say, and the words its functions use."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, NamedTuple
+from typing import Any
 
 from server.errors import Invalid
 from server.keys import Test
 
+Value = tuple[str, str, int, int]
+"""An index entry before it has a parameter and a rank: key, scope, low, high of keys.Entry."""
 
-class Value(NamedTuple):
-    """An index entry before it has a parameter and a rank (keys.Entry: key, scope, low, high)."""
-
-    key: str
-    scope: str = ""
-    low: int = 0
-    high: int = 0
+Add = Callable[[Value], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,8 @@ class Asked:
     targets: tuple[str, ...]
 
 
-Extract = Callable[[Any, str, Setting], Iterator[Value]]  # (value, value set of a code, setting)
+Extract = Callable[[Any, str, Setting, Add], None]
+"""(value of one datatype, value set of a code, setting, add): adds what the value is found by."""
 
 
 @dataclass(frozen=True, slots=True)

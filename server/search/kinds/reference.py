@@ -1,15 +1,15 @@
 """reference: to a resource of this server, another server's, or a canonical
 (https://hl7.org/fhir/R4/search.html#reference)."""
 
+import functools
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from server.errors import Invalid
 from server.keys import LINK, Link, Test
 from server.keys import Any as AnyOf
 from server.model import tables
-from server.search.kinds.kind import Asked, Kind, Setting, Value, unescape
+from server.search.kinds.kind import Add, Asked, Kind, Setting, unescape
 
 _RESTFUL = re.compile(
     r"(?:(?P<base>[a-z][a-z0-9+.-]*:.*)/)?(?P<type>[A-Z]\w+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?"
@@ -17,6 +17,7 @@ _RESTFUL = re.compile(
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
+@functools.lru_cache(16_384)
 def target(reference: str, base: str) -> str:
     """What a reference points at: `Type/id` when it is ours (version dropped), else the URL as written; '' for `#x`."""
     if reference.startswith("#"):
@@ -27,19 +28,19 @@ def target(reference: str, base: str) -> str:
     return reference
 
 
-def _reference(value: Any, _: str, setting: Setting) -> Iterator[Value]:
+def _reference(value: Any, _: str, setting: Setting, add: Add) -> None:
     reference = value.get("reference")
     to = target(reference, setting.base) if reference else ""
     if to:
-        yield Value(to)
+        add((to, "", 0, 0))
 
 
-def _canonical(value: Any, _: str, setting: Setting) -> Iterator[Value]:
+def _canonical(value: Any, _: str, setting: Setting, add: Add) -> None:
     to = target(value, setting.base)
     if to:
-        yield Value(to)
+        add((to, "", 0, 0))
         if "|" in to:  # a canonical is found with and without its version
-            yield Value(to.split("|", 1)[0])
+            add((to.split("|", 1)[0], "", 0, 0))
 
 
 def _test(asked: Asked, setting: Setting) -> Test:

@@ -3,12 +3,11 @@
 import functools
 import re
 import unicodedata
-from collections.abc import Iterator
 from typing import Any
 
 from server.errors import Invalid
 from server.keys import TEXT, Test, Text
-from server.search.kinds.kind import Asked, Kind, Setting, Value, unescape
+from server.search.kinds.kind import Add, Asked, Kind, Setting, unescape
 
 _SPACE = re.compile(r"\s+")
 _HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -26,30 +25,32 @@ def normal(text: str) -> str:
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", bare)).strip()
 
 
-def _string(value: Any, _: str, __: Setting) -> Iterator[Value]:
+def _string(value: Any, _: str, __: Setting, add: Add) -> None:
     key = normal(value)
     if key:
-        yield Value(key, value)
+        add((key, value, 0, 0))
 
 
-def _parts(value: Any, names: tuple[str, ...], setting: Setting) -> Iterator[Value]:
+def _parts(value: Any, names: tuple[str, ...], setting: Setting, add: Add) -> None:
     for name in names:
         part = value.get(name)
-        for text in part if isinstance(part, list) else (part,):
+        if part is None:
+            continue
+        for text in part if part.__class__ is list else (part,):
             if text:
-                yield from _string(text, "", setting)
+                _string(text, "", setting, add)
 
 
-def _name(value: Any, _: str, setting: Setting) -> Iterator[Value]:
-    yield from _parts(value, _NAME_PARTS, setting)
+def _name(value: Any, _: str, setting: Setting, add: Add) -> None:
+    _parts(value, _NAME_PARTS, setting, add)
     family, given = value.get("family"), value.get("given")
     if family and given and _HAN.search(family):
         # a Chinese name is looked for whole: 王小明, though it is stored as 王 and 小明
-        yield from _string(family + "".join(text for text in given if text), "", setting)
+        _string(family + "".join(text for text in given if text), "", setting, add)
 
 
-def _address(value: Any, _: str, setting: Setting) -> Iterator[Value]:
-    yield from _parts(value, _ADDRESS_PARTS, setting)
+def _address(value: Any, _: str, setting: Setting, add: Add) -> None:
+    _parts(value, _ADDRESS_PARTS, setting, add)
 
 
 def _test(asked: Asked, _: Setting) -> Test:

@@ -1,46 +1,47 @@
 """token: a code within a system (https://hl7.org/fhir/R4/search.html#token). Codes are compared as written."""
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 from server.errors import Invalid
 from server.keys import TERM, Not, Term, Test
 from server.model import tables
-from server.search.kinds.kind import Asked, Kind, Setting, Value, split, unescape
+from server.search.kinds.kind import Add, Asked, Kind, Setting, split, unescape
 
 
-def _coding(value: Any, _: str, __: Setting) -> Iterator[Value]:
-    code, system = value.get("code"), value.get("system")
+def _coding(value: Any, _: str, __: Setting, add: Add) -> None:
+    code = value.get("code")
     if code:
-        yield Value(code, system or "")
+        add((code, value.get("system") or "", 0, 0))
 
 
-def _concept(value: Any, value_set: str, setting: Setting) -> Iterator[Value]:
+def _concept(value: Any, value_set: str, setting: Setting, add: Add) -> None:
     for coding in value.get("coding") or ():
-        yield from _coding(coding, value_set, setting)
+        _coding(coding, value_set, setting, add)
 
 
-def _identifier(value: Any, _: str, __: Setting) -> Iterator[Value]:
-    if value.get("value"):
-        yield Value(value["value"], value.get("system") or "")
+def _identifier(value: Any, _: str, __: Setting, add: Add) -> None:
+    text = value.get("value")
+    if text:
+        add((text, value.get("system") or "", 0, 0))
 
 
-def _contact(value: Any, _: str, __: Setting) -> Iterator[Value]:
-    if value.get("value"):
-        yield Value(value["value"])
+def _contact(value: Any, _: str, __: Setting, add: Add) -> None:
+    text = value.get("value")
+    if text:
+        add((text, "", 0, 0))
 
 
-def _code(value: Any, value_set: str, _: Setting) -> Iterator[Value]:
-    yield Value(value, _system_of(value_set, value))
+def _code(value: Any, value_set: str, _: Setting, add: Add) -> None:
+    add((value, _system_of(value_set, value), 0, 0))
 
 
-def _plain(value: Any, _: str, __: Setting) -> Iterator[Value]:
-    yield Value(value)
+def _plain(value: Any, _: str, __: Setting, add: Add) -> None:
+    add((value, "", 0, 0))
 
 
-def _boolean(value: Any, _: str, __: Setting) -> Iterator[Value]:
-    yield Value("true" if value else "false")
+def _boolean(value: Any, _: str, __: Setting, add: Add) -> None:
+    add(("true" if value else "false", "", 0, 0))
 
 
 @functools.lru_cache(4096)

@@ -1,17 +1,16 @@
 """uri: compared exactly (https://hl7.org/fhir/R4/search.html#uri)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from server.errors import Invalid
 from server.keys import TERM, Term, Test
-from server.search.kinds.kind import Asked, Kind, Setting, Value, unescape
+from server.search.kinds.kind import Add, Asked, Kind, Setting, unescape
 
 
-def _uri(value: Any, _: str, __: Setting) -> Iterator[Value]:
-    yield Value(value)
+def _uri(value: Any, _: str, __: Setting, add: Add) -> None:
+    add((value, "", 0, 0))
     if "|" in value:  # a canonical is found with and without its version
-        yield Value(value.split("|", 1)[0])
+        add((value.split("|", 1)[0], "", 0, 0))
 
 
 def _test(asked: Asked, _: Setting) -> Test:

@@ -117,7 +117,7 @@ class MongoStore:
             where = {"u": {"$gt": after, "$lte": await self._writers.horizon()}}
             async with self._hist.find(where, columns, sort=[("u", 1)], limit=limit) as found:
                 lines = [document async for document in found]
-        return [Change(line["u"], *_type_and_id(line), line["v"], line["m"]) for line in lines]
+        return [Change(int(line["u"]), *_type_and_id(line), int(line["v"]), line["m"]) for line in lines]
 
     # ------------------------------------------------------------------------------------------------ closing
     async def close(self) -> None:
@@ -139,7 +139,8 @@ def _type_and_id(document: Document) -> tuple[str, str]:
 
 
 def _version(type: str, id: str, document: Document) -> Version:
-    return Version(type, id, document["v"], document["u"], document["m"], document["b"])
+    # bson gives its own kind of int back: it stays below this line
+    return Version(type, id, int(document["v"]), int(document["u"]), document["m"], document["b"])
 
 
 async def open_mongo(url: str) -> MongoStore:

@@ -203,21 +203,23 @@ def phases(select: Select) -> Iterator[list[Stage]]:
     """Aggregations that give the page one after the other, each without its `$limit`; mostly there is one.
 
     MongoDB sorts missing values first going up, and FHIR wants them last: so an ascending first key makes two
-    phases, those with a value (an index can give them in order) and then those without. An ascending later key gets
-    a flag in front of it.
+    phases, those with a value (an index can give them in order) and then those without, by the keys that are left.
+    An ascending later key gets a flag in front of it.
     """
     keys = keys_of(select)
-    after = _cursor(select, keys)
-    where = filter_of(select.type, select.test)
+    return _phases(filter_of(select.type, select.test), keys, _cursor(select, keys), EVERYTHING)
+
+
+def _phases(where: Filter, keys: Sequence[Key], after: Cursor | None, so_far: Filter) -> Iterator[list[Stage]]:
     if not keys or keys[0].descending or not keys[0].optional:
-        yield _stages(where, keys, _past(keys, after))
+        yield _stages(where, keys, _all([so_far, _past(keys, after)]))
         return
     first, rest = keys[0], keys[1:]
     if after is None or after[0] is not None:
-        least: Filter = {"$gte": "" if first.of is str else -(2**63)}
-        yield _stages(where, keys, _all([{first.path: least}, _past(keys, after, first_present=True)]))
+        least: Filter = {first.path: {"$gte": "" if first.of is str else -(2**63)}}
+        yield _stages(where, keys, _all([so_far, least, _past(keys, after, first_present=True)]))
     after = after[1:] if after is not None and after[0] is None else None
-    yield _stages(where, rest, _all([{first.path: None}, _past(rest, after)]))
+    yield from _phases(where, rest, after, _all([so_far, {first.path: None}]))
 
 
 def _stages(where: Filter, keys: Sequence[Key], more: Filter) -> list[Stage]:
@@ -255,9 +257,9 @@ def _cursor(select: Select, keys: Sequence[Key]) -> Cursor | None:
     """The cursor with `_id` as it is stored; Invalid when it cannot be one of this store for these sorts."""
     if select.after is None:
         return None
-    *values, place = select.after
+    values, place = select.after[:-1], select.after[-1] if select.after else None
     fits = len(values) == len(keys) and all(
-        (value is None and key.optional) or type(value) is key.of for value, key in zip(values, keys, strict=True)
+        (value is None and key.optional) or type(value) is key.of for value, key in zip(values, keys, strict=False)
     )
     # a place is a stamp here, far above the row numbers of other stores
     if not fits or type(place) is not int or not 1 << (STAMP_BITS + 32) < place < 2**63:
@@ -271,7 +273,7 @@ def cursor_at(select: Select, document: dict[str, Any]) -> Cursor:
     prefix = f"{select.type}/"
     return (
         *(v.removeprefix(prefix) if k.path == "_id" else v for v, k in zip(values, keys_of(select), strict=True)),
-        document["c"],
+        int(document["c"]),
     )
 
 
@@ -279,4 +281,4 @@ def _value(document: dict[str, Any], path: str) -> Any:
     found: Any = document
     for name in path.split("."):
         found = found.get(name) if found is not None else None
-    return found
+    return int(found) if isinstance(found, int) else found
