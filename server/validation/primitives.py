@@ -108,7 +108,7 @@ def fault(type_: str, value: Any) -> str:
         if kind is not str:
             return f"a JSON string ({type_})"
         if not value:
-            return "left out: a string must not be empty"
+            return f"a {type_} that is not empty, or left out"
         test, meant = _STRINGS[type_]
         return "" if test(value) else meant
     if type_ == "boolean":

@@ -169,7 +169,7 @@ class _Walker:
         elif type_ == "xhtml":
             self.xhtml(item, path)
         elif type_ in tables.primitives():
-            self.primitive(element, type_, item, path)
+            self.primitive(element, type_, item, path, name)
         elif item.__class__ is not dict:
             self.say("structure", f"{name} is a JSON object ({type_}); found {kind(item)}", path)
         elif not item:
@@ -186,16 +186,16 @@ class _Walker:
             text = f"{name} needs a coding (system and code) that is {bindings.meant(element.value_set)}"
             self.say("code-invalid", text, path)
         if type_ == "Reference" and element.targets:
-            self.target(element, item, path)
+            self.target(element, item, path, name)
         if element.simple_quantity and type_ == "Quantity" and "comparator" in item:
             self.say("structure", f"{name} is a SimpleQuantity, which has no comparator", f"{path}.comparator")
 
-    def primitive(self, element: tables.Element, type_: str, item: Any, path: str) -> None:
+    def primitive(self, element: tables.Element, type_: str, item: Any, path: str, name: str) -> None:
         meant = primitives.fault(type_, item)
         if meant:
-            self.say("value", f"{element.name} must be {meant}; found {shown(item)}", path)
+            self.say("value", f"{name} must be {meant}; found {shown(item)}", path)
         elif element.value_set and type_ == "code" and not bindings.code_fits(element.value_set, item):
-            text = f"{element.name} must be {bindings.meant(element.value_set)}; found {shown(item)}"
+            text = f"{name} must be {bindings.meant(element.value_set)}; found {shown(item)}"
             self.say("code-invalid", text, path)
 
     def xhtml(self, item: Any, path: str) -> None:
@@ -203,14 +203,14 @@ class _Walker:
         if wrong:
             self.say("invalid", f"div is not a valid XHTML narrative: {wrong}", path)
 
-    def target(self, element: tables.Element, reference: dict[str, Any], path: str) -> None:
+    def target(self, element: tables.Element, reference: dict[str, Any], path: str, name: str) -> None:
         """The type that a reference names must be one of the element's targets; what it does not say is not judged."""
         text, type_ = reference.get("reference"), reference.get("type")
         if text.__class__ is str:
             type_ = referenced_type(text) or type_
         if type_.__class__ is str and type_ not in element.targets and "/" not in type_:
             allowed = ", ".join(element.targets)
-            message = f"{element.name} should point at {allowed}, not at {shown(type_)}"
+            message = f"{name} should point at {allowed}, not at {shown(type_)}"
             self.say("value", message, f"{path}.reference", "warning")
 
     # --------------------------------------------------------------------------- `_field`, the sibling of a primitive
