@@ -23,7 +23,9 @@ class Words:
     def number(self, kind: str, text: str) -> int:
         if not text:
             return 0
-        found = self.known(self._writer, kind, text)
+        found = self._numbers.get((kind, text))
+        if found is None:
+            found = self.known(self._writer, kind, text)
         if found is None:
             found = int(
                 self._writer.execute(

@@ -29,6 +29,7 @@ from server.store.sqlite.words import Words, is_local
 
 BATCH_WRITES = 256  # writes applied before a COMMIT; bounds how long the event loop is held
 CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL is past this
+TARGETS_KEPT = 50_000  # row numbers of link targets remembered: they never change
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
 
 _DELETE = {
@@ -72,6 +73,8 @@ class Writer:
         # what the batch will change in the index tables: primary key -> rest of the row, None = delete; last op wins
         self._rows: dict[str, dict[Key, Row | None]] = {table: {} for table in _INSERT}
         self._log: list[tuple[int, int, int, str]] = []
+        self._targets: dict[str, int] = {}
+        self._last_rid = int(connection.execute("SELECT coalesce(max(rid), 0) FROM res").fetchone()[0])
         self._last = int(connection.execute("SELECT coalesce(max(stamp), 0) FROM log").fetchone()[0])
 
     async def submit(self, writes: Batch) -> list[Version]:
@@ -103,14 +106,20 @@ class Writer:
                 for future, _ in results:
                     _fail(future, _unavailable(error))
                 continue
-            for future, versions in results:
-                if not future.done():
-                    future.set_result(versions)
+            for future, result in results:
+                if isinstance(result, Exception):
+                    _fail(future, result)
+                elif not future.done():
+                    future.set_result(result)
             self._maybe_checkpoint(loop)
 
-    def _apply_batch(self) -> list[tuple[asyncio.Future[list[Version]], list[Version]]]:
-        """Applies queued commits up to BATCH_WRITES; those whose precondition fails are answered at once."""
-        done: list[tuple[asyncio.Future[list[Version]], list[Version]]] = []
+    def _apply_batch(self) -> list[tuple[asyncio.Future[list[Version]], list[Version] | Exception]]:
+        """Applies queued commits up to BATCH_WRITES: what to answer to each once the batch is durable.
+
+        A refusal waits for that too. It may speak of a write of this very batch, and whoever is refused reads again:
+        before COMMIT a reader does not see that write, would find nothing that matches, and take its claim.
+        """
+        done: list[tuple[asyncio.Future[list[Version]], list[Version] | Exception]] = []
         self._db.execute("BEGIN IMMEDIATE")
         size = 0
         try:
@@ -119,7 +128,7 @@ class Writer:
                 try:
                     done.append((future, self._apply(writes)))
                 except (StaleWrite, Claimed, Conflict) as refused:
-                    _fail(future, refused)
+                    done.append((future, refused))
                 except BaseException as error:
                     _fail(future, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
                     raise
@@ -145,6 +154,7 @@ class Writer:
         for rows in self._rows.values():
             rows.clear()
         self._log.clear()
+        self._targets.clear()
         self._words.reload()
 
     def _flush(self) -> None:
@@ -169,6 +179,7 @@ class Writer:
     def _commit(self, writes: Sequence[Write]) -> list[Version]:
         currents = [self._current(write.type, write.id) for write in writes]
         seen: set[tuple[str, str]] = set()
+        released = {f"{write.type}/{write.id}" for write in writes if write.draft is None}
         for write, current in zip(writes, currents, strict=True):
             if (write.type, write.id) in seen:
                 raise Conflict(f"{write.type}/{write.id} is written twice in one transaction")
@@ -177,12 +188,13 @@ class Writer:
             if at != write.expect:
                 raise StaleWrite(write.type, write.id, at)
             if write.claim:
-                self._check_claim(write)
-        # rows of all resources first: references between them must find each other's number
-        rids = [
-            current.rid if current else self._new_row(write.type, write.id)
-            for write, current in zip(writes, currents, strict=True)
-        ]
+                self._check_claim(write, released)
+        # numbers of all resources first: references between them must find each other
+        rids = []
+        for write, current in zip(writes, currents, strict=True):
+            rid = current.rid if current else self._number_row()
+            self._targets[f"{write.type}/{write.id}"] = rid
+            rids.append(rid)
         return [self._write(write, current, rid) for write, current, rid in zip(writes, currents, rids, strict=True)]
 
     def _reenter(self, entries: Sequence[Reentry]) -> list[Version]:
@@ -205,9 +217,15 @@ class Writer:
                 (rid, current.version, current.stamp, current.method, current.body),
             )
             self._rows["late"][type_number, current.stamp] = None
-        self._db.execute(
-            "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, write.method, body, rid)
-        )
+        if current:
+            self._db.execute(
+                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, write.method, body, rid)
+            )
+        else:
+            self._db.execute(
+                "INSERT INTO res (rid, type, id, ver, stamp, method, body) VALUES (?,?,?,?,?,?,?)",
+                (rid, type_number, write.id, version, stamp, write.method, body),
+            )
         self._log.append((stamp, rid, version, write.method))
         if body is None:
             self._rows["live"][type_number, rid] = None
@@ -222,15 +240,17 @@ class Writer:
         return Version(write.type, write.id, version, stamp, write.method, body or b"")
 
     def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
-        old, new = set(before), set(after)
-        for entry in before:
-            if entry not in new:
-                table, key, _ = self._row(entry, rid)
-                self._rows[table][key] = None
+        rows, old = self._rows, set(before)
+        if before:
+            new = set(after)
+            for entry in before:
+                if entry not in new:
+                    table, key, _ = self._row(entry, rid)
+                    rows[table][key] = None
         for entry in after:
             if entry not in old:
                 table, key, row = self._row(entry, rid)
-                self._rows[table][key] = row
+                rows[table][key] = row
 
     def _row(self, entry: Entry, rid: int) -> tuple[str, Key, Row]:
         """(table, primary key, other columns) of an entry."""
@@ -254,32 +274,44 @@ class Writer:
         ).fetchone()
         return _Current(*row) if row else None
 
-    def _new_row(self, type: str, id: str) -> int:
-        """A row nobody has written yet: version 0. References to what is unknown point at such rows too."""
-        return int(
-            self._db.execute(
-                "INSERT INTO res (type, id, ver, stamp, method) VALUES (?,?,0,0,'') RETURNING rid",
-                (self._words.number("type", type), id),
-            ).fetchone()[0]
+    def _number_row(self) -> int:
+        self._last_rid += 1
+        return self._last_rid
+
+    def _placeholder(self, type: str, id: str) -> int:
+        """A row for what is referred to and unknown: version 0. Whoever writes the resource fills it."""
+        rid = self._number_row()
+        self._db.execute(
+            "INSERT INTO res (rid, type, id, ver, stamp, method) VALUES (?,?,?,0,0,'')",
+            (rid, self._words.number("type", type), id),
         )
+        return rid
 
     def _target(self, target: str) -> int:
         """The number of a link's target: a row, or minus the number of a URL."""
+        rid = self._targets.get(target)
+        if rid is not None:
+            return rid
         if not is_local(target):
             return -self._words.number("url", target)
         type, id = target.split("/")
         current = self._db.execute(
             "SELECT rid FROM res WHERE id=? AND type=?", (id, self._words.number("type", type))
         ).fetchone()
-        return int(current[0]) if current else self._new_row(type, id)
+        rid = int(current[0]) if current else self._placeholder(type, id)
+        if len(self._targets) >= TARGETS_KEPT:
+            self._targets.clear()
+        self._targets[target] = rid
+        return rid
 
-    def _check_claim(self, write: Write) -> None:
+    def _check_claim(self, write: Write, released: set[str]) -> None:
         row = self._db.execute(
             "SELECT w.text, r.id FROM claim c JOIN res r ON r.rid = c.rid JOIN word w ON w.n = r.type WHERE c.key=?",
             (write.claim,),
         ).fetchone()
-        if row and f"{row[0]}/{row[1]}" not in (write.claim_from, f"{write.type}/{write.id}"):
-            raise Claimed(write.claim, f"{row[0]}/{row[1]}")
+        holder = f"{row[0]}/{row[1]}" if row else ""
+        if holder and holder not in released and holder not in (write.claim_from, f"{write.type}/{write.id}"):
+            raise Claimed(write.claim, holder)
 
     # ------------------------------------------------------------------------------------------ checkpoints
     def _maybe_checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
