@@ -33,7 +33,6 @@ from server.keys import (
 from server.store.sqlite.words import Words, is_local
 
 FEW = 200  # candidates up to which a criterion drives; counting so far costs about 20 microseconds
-TOP = "\U0010ffff"
 Args = list[int | str | None]
 _TABLE = {TERM: "tok", TEXT: "str", LINK: "ref", SPAN: "span"}
 
@@ -131,7 +130,10 @@ class Translator:
     def _text(self, test: Text, alias: str) -> tuple[str, Args]:
         p = self._known("param", test.param)
         if test.how == "prefix":
-            return f"{alias}.p=? AND {alias}.k>=? AND {alias}.k<?", [p, test.value, test.value + TOP]
+            past = _past_prefix(test.value)
+            if past is None:
+                return f"{alias}.p=? AND {alias}.k>=?", [p, test.value]
+            return f"{alias}.p=? AND {alias}.k>=? AND {alias}.k<?", [p, test.value, past]
         if test.how == "contains":
             return f"{alias}.p=? AND instr({alias}.k, ?)>0", [p, test.value]
         # the text as written is kept only where it differs from the normalised key
@@ -221,8 +223,7 @@ class Translator:
 
     def select(self, select: Select) -> Sql:
         """Rows (id, ver, stamp, method, body, rid, sort values…), at most limit + 1 of them."""
-        if select.after is not None and len(select.after) != len(select.sorts) + 1:
-            raise Invalid("the page link does not belong to this search", "_cursor")
+        _check_cursor(select)
         if not select.sorts:
             return self._plain(select)
         if len(select.sorts) == 1 and select.sorts[0].param == "_lastUpdated":
@@ -313,6 +314,31 @@ def _order(names: list[str], sorts: tuple[Sort, ...]) -> str:
         f"{name} IS NULL, {name} {'DESC' if sort.descending else 'ASC'}"
         for name, sort in zip(names, sorts, strict=True)
     )
+
+
+def _check_cursor(select: Select) -> None:
+    """Raises Invalid for a cursor that no page of these sorts can have ended with."""
+    if select.after is None:
+        return
+    values, place = select.after[:-1], select.after[-1] if select.after else None
+    fits = len(values) == len(select.sorts) and isinstance(place, int)
+    for sort, value in zip(select.sorts, values, strict=False):
+        kind = _CURSOR_TYPES.get(sort.param) or ((int if sort.shape == SPAN else str), type(None))
+        fits = fits and isinstance(value, kind)
+    if not fits:
+        raise Invalid("the page link does not belong to this search", "_cursor")
+
+
+_CURSOR_TYPES: dict[str, tuple[type, ...]] = {"_id": (str,), "_lastUpdated": (int,)}
+
+
+def _past_prefix(prefix: str) -> str | None:
+    """The smallest string after all that begin with `prefix` (code point order); None when there is none."""
+    kept = prefix.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are no characters
 
 
 def _keyset(sorts: tuple[Sort, ...], names: list[str], after: Cursor | None) -> tuple[str, Args]:
