@@ -1,0 +1,32 @@
+"""The HL7 v2 adapter (v2.3 to v2.8, pipe-delimited): ADT^A01, A03, A08 and REF^I12."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.contract import Mapped, Parsed, Problem, Resource
+from adapters.hl7v2 import bundle as _bundle
+from adapters.hl7v2 import parse as _parse
+from adapters.hl7v2.map import map_message
+
+
+class Hl7v2:
+    """See adapters.contract.Adapter. `version` changes whenever the same message would give other resources."""
+
+    name = "hl7v2"
+    version = "1"
+    title = "HL7 v2: ADT^A01, ADT^A03, ADT^A08, REF^I12"
+
+    def recognises(self, content: bytes, name: str) -> bool:
+        return _parse.recognises(content)
+
+    def parse(self, content: bytes, name: str) -> list[Parsed]:
+        return _parse.parse(content)
+
+    def map(self, record: Any) -> Mapped:
+        return map_message(record)
+
+    def bundle(self, parsed: Parsed, mapped: Mapped | None, problems: Sequence[Problem], recorded: str) -> Resource:
+        return _bundle.bundle(self.name, self.version, parsed, mapped, problems, recorded)
+
+
+ADAPTER = Hl7v2()

@@ -1,6 +1,7 @@
 """Building a resource while remembering where each element came from; keys, ids and references between resources."""
 
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from adapters.contract import Item, Mapped, Mode, Resource, Trace
@@ -9,6 +10,7 @@ NAMESPACE = uuid.UUID("6f2b7c1e-6a0d-5d0e-9a53-0d7a1a3c5b42")
 """Every id that tiercare derives from a source's own key is a uuid5 in this namespace. It never changes."""
 
 
+@lru_cache(maxsize=4096)  # every reference to a resource asks for its id again
 def id_of(key: str) -> str:
     """The logical id of an owned resource: the same key gives the same id on every run and machine."""
     return str(uuid.uuid5(NAMESPACE, key))
