@@ -1,0 +1,121 @@
+"""Reading a record by the roles of its columns, remembering what was read; what is wrong becomes a Problem."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.contract import Mapped, Problem, Severity
+from adapters.kit import codes, dates
+from adapters.regional_json.record import Record
+
+PACKAGE = "adapters.regional_json"
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")  # no characters of a FHIR string
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A cell that says something: its column, the column's Chinese title, the text, its line, its code table."""
+
+    column: str
+    title: str
+    text: str
+    line: int
+    codes: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.title}：{self.text}"
+
+
+class Fields:
+    """The record's non-empty cells by role (third column of tables/<layout>.csv)."""
+
+    def __init__(self, record: Record, mapped: Mapped) -> None:
+        self.mapped = mapped
+        self.layout = record.layout
+        self.line = record.line
+        self._columns = codes.table(PACKAGE, record.layout)
+        self._by_role: dict[str, list[Field]] = {}
+        self._read: set[str] = set()
+        self._filled: list[Field] = []
+        for column, cell in record.cells.items():
+            if codes.absent(cell.text):
+                continue
+            title, role, table, limit = self._columns.get(column, ("", "", "", ""))
+            text = _CONTROL.sub("\ufffd", cell.text).strip()
+            field = Field(column, title, text, cell.line, table)
+            self._filled.append(field)
+            if text != cell.text.strip():
+                self.problem("warning", "value", "holds control characters; they were replaced", field)
+            if limit and len(text) >= int(limit):
+                self.problem("warning", "incomplete", f"{limit} characters, all the column holds: it may be cut", field)
+            if role:
+                self._by_role.setdefault(role, []).append(field)
+
+    def all(self, role: str) -> list[Field]:
+        found = self._by_role.get(role, [])
+        self._read.update(field.column for field in found)
+        return found
+
+    def one(self, role: str) -> Field | None:
+        """The first cell of the role; the layouts give no role that is read so to two columns."""
+        found = self.all(role)
+        return found[0] if found else None
+
+    def column(self, name: str) -> Field | None:
+        """The cell of a column, whatever its role."""
+        found = next((field for field in self._filled if field.column == name), None)
+        if found:
+            self._read.add(name)
+        return found
+
+    def date(self, role: str) -> tuple[str, Field | None]:
+        """FHIR date and its field; an impossible date is an error."""
+        return self._time(role, dates.date)
+
+    def date_time(self, role: str) -> tuple[str, Field | None]:
+        return self._time(role, dates.date_time)
+
+    def checked(self, field: Field) -> str:
+        """FHIR dateTime of a field, '' after noting an error."""
+        try:
+            return dates.date_time(field.text)
+        except ValueError as error:
+            self.problem("error", "value", f"{error}", field)
+            return ""
+
+    def _time(self, role: str, read: Callable[[str], str]) -> tuple[str, Field | None]:
+        field = self.one(role)
+        if field is None:
+            return "", None
+        try:
+            return read(field.text), field
+        except ValueError as error:
+            self.problem("error", "value", f"{error}", field)
+            return "", field
+
+    def word(self, field: Field) -> tuple[str, ...] | None:
+        """The row of the field's code table; an unknown code is a warning and None."""
+        row = codes.table(PACKAGE, field.codes).get(field.text)
+        if row is None:
+            text = f"code {field.text} is not in {field.codes}.csv; kept as text"
+            self.problem("warning", "code-invalid", text, field)
+        return row
+
+    def columns(self, *roles: str) -> str:
+        """The names of the columns that would carry these roles: `zxjgdm, zxjgmc`."""
+        return ", ".join(column for column, (_, role, *_) in self._columns.items() if role in roles)
+
+    def missing(self, text: str, *roles: str) -> None:
+        """An error for something the record has to say and does not."""
+        self.mapped.problems.append(Problem("error", "required", text, self.columns(*roles), self.line))
+
+    def problem(self, severity: Severity, code: str, text: str, field: Field) -> None:
+        self.mapped.problems.append(Problem(severity, code, text, field.column, field.line))
+
+    def unmapped(self) -> None:
+        """A problem for every cell that no rule has read."""
+        for field in self._filled:
+            if field.column not in self._read:
+                known = f"{field.title} has no place in the resources" if field.title else "no rule knows the column"
+                self.problem("information", "unmapped", f"{known}; kept in the raw message", field)

@@ -1,0 +1,88 @@
+"""Bytes -> records: rows of a CSV or objects of a JSON, each with its exact bytes, and which layout it is."""
+
+from adapters.contract import Parsed, Problem
+from adapters.kit import charset, codes
+from adapters.regional_json.cut import Cut, cut_csv, cut_json
+from adapters.regional_json.record import Cell, Record
+
+PACKAGE = "adapters.regional_json"
+_JSON, _CSV = "application/json", "text/csv"
+_HL7_V2 = (b"MSH", b"FHS", b"BHS")
+
+
+def recognises(content: bytes, name: str) -> bool:
+    """JSON by its first character, CSV by its name or by a header line that is a layout's."""
+    head = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] in (b"{", b"["):
+        return True
+    if head[:1] in (b"<", b""):
+        return False
+    header = head.split(b"\n", 1)[0].decode("latin-1")
+    columns = [cell.strip().strip('"') for cell in header.replace("\t", ",").split(",")]
+    return bool(_layout("", columns)) or (name.lower().endswith(".csv") and not head.startswith(_HL7_V2))
+
+
+def parse(content: bytes, name: str) -> list[Parsed]:
+    """One Parsed a row or object. What cannot be read has record None and a fatal problem with line and column."""
+    decoded = charset.decode(content)
+    is_json = decoded.text.lstrip()[:1] in ("{", "[")
+    cuts = cut_json(decoded.text, lambda keys: bool(_layout("", keys))) if is_json else cut_csv(decoded.text)
+    content_type = f"{_JSON if is_json else _CSV};charset={decoded.charset}"
+    messages = [_message(cut, content, decoded, content_type) for cut in cuts]
+    if not messages:
+        problem = Problem("fatal", "required", "the file holds no referral", line=1)
+        return [Parsed(content, content_type, None, [problem])]
+    return messages
+
+
+def _message(cut: Cut, content: bytes, decoded: charset.Decoded, content_type: str) -> Parsed:
+    problems = list(cut.problems)
+    if decoded.warning:
+        problems.append(Problem("warning", "structure", decoded.warning))
+    record = None
+    if not any(p.severity == "fatal" for p in problems):
+        layout = _layout(cut.table, list(cut.cells))
+        if layout:
+            record = Record(layout, _spelled(layout, cut.cells), cut.line)
+        else:
+            problems.append(_unknown(cut))
+    raw = cut.header.encode(decoded.charset) + _exact(cut, content, decoded)
+    return Parsed(raw, content_type, record, problems, cut.line)
+
+
+def _exact(cut: Cut, content: bytes, decoded: charset.Decoded) -> bytes:
+    """The bytes of the cut. All three charsets give back the bytes they were decoded from, but for a cut-off last
+    character (U+FFFD in the text): there the tail of the content is taken."""
+    if cut.end == len(decoded.text) and decoded.warning and decoded.text.endswith("\ufffd"):
+        rest = decoded.text[cut.start :].removesuffix("\ufffd").encode(decoded.charset)
+        before = decoded.text[: cut.start].encode(decoded.charset)
+        body = content.removeprefix(b"\xef\xbb\xbf")
+        return rest + body[len(before) + len(rest) :]
+    return decoded.text[cut.start : cut.end].encode(decoded.charset)
+
+
+def _layout(table: str, columns: list[str]) -> str:
+    """The layout by the table's own name, else the first whose signature fits; '' = nobody knows it."""
+    layouts = codes.table(PACKAGE, "layouts")
+    for layout in layouts:
+        if layout.lower() == table.lower():
+            return layout
+    present = {column.lower() for column in columns}
+    for layout, (_, _, _, signature) in layouts.items():
+        if any(present.issuperset(alternative.lower().split()) for alternative in signature.split("|")):
+            return layout
+    return ""
+
+
+def _spelled(layout: str, cells: dict[str, Cell]) -> dict[str, Cell]:
+    """Column names in the layout's own spelling: databases fold their case."""
+    spelling = {column.lower(): column for column in codes.table(PACKAGE, layout)}
+    return {spelling.get(column.lower(), column): cell for column, cell in cells.items()}
+
+
+def _unknown(cut: Cut) -> Problem:
+    keys = ", ".join(list(cut.cells)[:40]) or "none"
+    known = ", ".join(codes.table(PACKAGE, "layouts"))
+    where = f" of table {cut.table}" if cut.table else ""
+    text = f"no layout has these keys{where}: {keys}; known layouts: {known}"
+    return Problem("fatal", "not-supported", text, line=cut.line)

@@ -1,0 +1,60 @@
+"""Content -> conversions: every message of it parsed, mapped and bundled. Pure: the time of conversion is handed in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from adapters.contract import Adapter, Mapped, Parsed, Problem, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One message and what became of it. `transaction` holds its resources, or only the raw message when `failed`."""
+
+    adapter: Adapter
+    parsed: Parsed
+    mapped: Mapped | None
+    problems: list[Problem]
+    transaction: Resource
+    recorded: str
+    refusal: list[Problem] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return self.mapped is None or any(problem.severity in ("fatal", "error") for problem in self.problems)
+
+    @property
+    def kind(self) -> str:
+        return self.mapped.kind if self.mapped else "unreadable"
+
+    def refused(self, reasons: Sequence[Problem]) -> "Conversion":
+        """The same message as raw bytes only, after a server refused its resources for these reasons."""
+        problems = [*self.problems, *reasons]
+        transaction = self.adapter.bundle(self.parsed, self.mapped, problems, self.recorded)
+        return replace(self, problems=problems, transaction=transaction, refusal=list(reasons))
+
+
+def convert(content: bytes, file_name: str, adapter: Adapter, recorded: str) -> list[Conversion]:
+    """Every message of the content, in order. `recorded` is a FHIR instant (see `now`)."""
+    return [_one(adapter, parsed, recorded) for parsed in adapter.parse(content, file_name)]
+
+
+def _one(adapter: Adapter, parsed: Parsed, recorded: str) -> Conversion:
+    mapped: Mapped | None = None
+    problems = list(parsed.problems)
+    if parsed.record is not None:
+        try:
+            mapped = adapter.map(parsed.record)
+        except Exception as error:  # a mistake in a mapping must not stop the feed; the raw message is kept
+            text = f"the mapping broke off, which is a fault of the adapter: {type(error).__name__}: {error}"
+            problems.append(Problem("fatal", "exception", text, line=parsed.line))
+        else:
+            problems.extend(mapped.problems)
+    elif not any(problem.severity in ("fatal", "error") for problem in problems):
+        problems.append(Problem("fatal", "structure", "the message could not be read", line=parsed.line))
+    return Conversion(adapter, parsed, mapped, problems, adapter.bundle(parsed, mapped, problems, recorded), recorded)
+
+
+def now() -> str:
+    """This instant, for `recorded`."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
