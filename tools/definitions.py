@@ -25,9 +25,10 @@ FHIR_VERSION = "4.0.1"
 HL7 = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = HL7 + "structuredefinition-fhir-type"
 REGEX = HL7 + "regex"
+SYSTEM = "http://hl7.org/fhirpath/System."
 
 # Flags of a structure row.
-CHOICE, SUMMARY, MODIFIER, SIMPLE_QUANTITY = 1, 2, 4, 8
+CHOICE, SUMMARY, MODIFIER, SIMPLE_QUANTITY, PLAIN = 1, 2, 4, 8, 16
 
 # HL7 cut the ids of data elements here, so that of two with the same beginning only one is left.
 LONGEST_ID = 64
@@ -165,7 +166,8 @@ def row(element: Json, backbones: set[str]) -> list[Any]:
         CHOICE * name.endswith("[x]")
         + SUMMARY * element.get("isSummary", False)
         + MODIFIER * element.get("isModifier", False)
-        + SIMPLE_QUANTITY * simple,
+        + SIMPLE_QUANTITY * simple
+        + PLAIN * any(type_["code"].startswith(SYSTEM) for type_ in types),
     ]
     while not cells[-1]:
         cells.pop()

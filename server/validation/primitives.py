@@ -38,10 +38,9 @@ _like_instant = _pattern(rf"{_YEAR}-{_MONTH}-{_DAY}{_CLOCK}")
 
 def day_exists(text: str) -> bool:
     """False for a day that its month does not have (`2023-02-30`); `text` already looks like a FHIR date."""
-    day = text[8:10]
-    if day <= "28":
+    month, day = text[5:7], text[8:10]
+    if day <= "28":  # most are: the callers ask this themselves
         return True
-    month = text[5:7]
     if month != "02":
         return day != "31" or month not in ("04", "06", "09", "11")
     year = int(text[:4])
@@ -49,15 +48,15 @@ def day_exists(text: str) -> bool:
 
 
 def is_date(text: str) -> bool:
-    return _like_date(text) is not None and day_exists(text)
+    return _like_date(text) is not None and (text[8:10] <= "28" or day_exists(text))
 
 
 def is_date_time(text: str) -> bool:
-    return _like_date_time(text) is not None and day_exists(text)
+    return _like_date_time(text) is not None and (text[8:10] <= "28" or day_exists(text))
 
 
 def is_instant(text: str) -> bool:
-    return _like_instant(text) is not None and day_exists(text)
+    return _like_instant(text) is not None and (text[8:10] <= "28" or day_exists(text))
 
 
 def is_base64(text: str) -> bool:

@@ -173,7 +173,7 @@ def _body(path: str, name: str) -> Iterator[str]:
         else:
             common |= set(names)
             yield from _choice(element) if element.choice else _single(element)
-        if element.max == 1 and not element.plain:
+        if element.max == 1 and not element.plain and not element.choice:
             rare |= {f"_{n}": (_element, "") for n, type_ in names.items() if type_ in tables.primitives()}
     _NAMES.update({f"C_{name}": frozenset(common), f"R_{name}": rare})
     yield f" return n == 0 or rare(o, d, C_{name}, R_{name})"

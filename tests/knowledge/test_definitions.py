@@ -117,6 +117,12 @@ def test_the_flags_say_summary_modifier_and_simple_quantity() -> None:
     assert dose.simple_quantity
 
 
+def test_only_ids_and_the_url_of_an_extension_are_plain_values() -> None:
+    plain = {(path if element.name == "url" else "", element.name) for path, element in all_elements() if element.plain}
+    assert plain == {("", "id"), ("Extension", "url")}
+    assert all(element.plain for _, element in all_elements() if element.name == "id")
+
+
 def test_the_regular_expressions_of_primitives_compile() -> None:
     for name, pattern in tables.primitives().items():
         assert re.compile(pattern, re.ASCII) and (pattern or name == "xhtml")
@@ -172,6 +178,30 @@ def test_every_alternative_begins_with_its_type_and_an_element_of_it() -> None:
                 head, *rest = re.split(r"\W", alternative)
                 assert head == type_, parameter
                 assert not rest or rest[0] in elements, parameter
+
+
+def types_at(type_: str, path: str) -> set[str]:
+    """The types at the end of a search path; empty if it leads nowhere."""
+    types = {type_}
+    for step in re.findall(r"\.(\w+(?:\((?:[^()]|\([^)]*\))*\))?)", path):
+        if step.startswith("ofType("):
+            types &= {step[7:-1]}
+        elif not step.startswith("where("):
+            nodes = [tables.node(name) for name in types if name in tables.nodes()]
+            types = {found for node in nodes for element in node if element.name == step for found in element.types}
+    return types
+
+
+def test_every_search_expression_leads_to_an_element() -> None:
+    lost = [
+        (type_, code, alternative)
+        for type_ in tables.resource_types()
+        for code, parameter in tables.search_parameters(type_).items()
+        for alternative in filter(None, parameter.expression.split(" | "))
+        if not types_at(type_, alternative.partition(" and ")[0].removesuffix(".exists()"))
+    ]
+    assert lost == []
+    assert types_at("Patient", "Patient.nothing") == set()
 
 
 def test_the_components_of_a_composite_are_parameters_of_the_type() -> None:
