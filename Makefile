@@ -30,6 +30,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@
 
+# newman, which runs the Postman collection; node and npm come with the Python requirements
+NODE_MODULES := tests/postman/node_modules/.package-lock.json
+$(NODE_MODULES): tests/postman/package-lock.json $(VENV)/.dev
+	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix tests/postman --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
 # ------------------------------------------------------------------------------------------------------------ use
 demo: $(VENV)/.run
 	@$(BIN)/tiercare demo $(if $(CHECK),--check)
@@ -38,10 +44,10 @@ serve: $(VENV)/.run
 	@$(BIN)/tiercare serve
 
 # ---------------------------------------------------------------------------------------------------------- tests
-test: $(VENV)/.dev node_modules check
+test: $(VENV)/.dev $(NODE_MODULES) check
 	$(BIN)/python -m pytest -m "not long"
 
-test-long: $(VENV)/.dev node_modules
+test-long: $(VENV)/.dev $(NODE_MODULES)
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev

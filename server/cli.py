@@ -1,6 +1,7 @@
 """The command `tiercare`: serve and check live here, other packages bring theirs by the entry point
 `tiercare.commands`. Whatever goes wrong ends in one plain sentence and a non-zero exit."""
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -127,7 +128,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=5,
     )
     server = Server(config)
-    server.run(sockets=[listener])
+    with contextlib.suppress(SystemExit):  # uvicorn leaves with a bare code when the store cannot be opened
+        server.run(sockets=[listener])
     if fhir.failure is not None:
         raise fhir.failure
     if not server.started:

@@ -1,8 +1,8 @@
 """recordTarget -> Patient, and what FHIR keeps beside it (age, occupation, education, native place) -> Observation.
 
 Identifiers stand in the order in which they are trusted to name one person: identity card, health card, health-record
-number. Numbers that one hospital or insurance area gives (inpatient, chart, outpatient) come last, and when nothing better is there a
-copy under the hospital's own system stands first: the plain number of another hospital must not match it.
+number. Numbers that one hospital or insurance area gives (inpatient, chart, outpatient) come last, and when nothing
+better is there a copy under the hospital's own system stands first: the plain number of another must not match it.
 """
 
 from adapters.cda.contacts import address, telecom
