@@ -10,6 +10,7 @@ Index entries come in four shapes; a search kind of FHIR is mapped to one of the
     span   a range of numbers (date; number, quantity later)   key=unit, '' for dates    low..high inclusive
 """
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,12 @@ def next_stamp(last: int) -> int:
 def instant(stamp: int) -> str:
     """The FHIR `instant` of a stamp, in UTC with milliseconds (meta.lastUpdated)."""
     at, ms = divmod(milliseconds_of(stamp), 1000)
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    return f"{_second(at)}.{ms:03d}Z"
+
+
+@functools.lru_cache(64)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 # ------------------------------------------------------------------------------------------------ index

@@ -46,6 +46,15 @@ def accept(raw: bytes, type: str, *, at: str = "") -> Accepted:
     return Accepted(resource, Body(members(raw)))
 
 
+def fault(raw: bytes) -> str:
+    """Why bytes are not JSON, with line and column; '' when they are."""
+    try:
+        orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return str(error)
+    return ""
+
+
 def _placed(issue: Issue, type: str, at: str) -> Issue:
     if not at:
         return issue

@@ -7,12 +7,12 @@ spans of the bytes, then every resource validated, then one commit. Reads of a t
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
 from server.errors import Invalid, Issue, NotSupported, TiercareError, TooLarge
-from server.interaction.accept import accept
+from server.interaction.accept import accept, fault
 from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
@@ -30,6 +30,7 @@ from server.model import bundle as bundles
 from server.model import tables
 from server.model.outcome import operation_outcome, status_line
 from server.model.raw import replace_references
+from server.search.query import parameters
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -48,8 +49,8 @@ class _Entry(msgspec.Struct, rename="camel"):
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
-    resource_type: str
-    type: str
+    resource_type: str = ""
+    type: str = ""
     entry: list[_Entry] = []
 
 
@@ -84,29 +85,33 @@ class Answer:
 
 async def process(api: Api, context: Context, raw: bytes, *, representation: bool = False) -> Answer:
     """Raises Invalid for a Bundle that is no batch or transaction, and in a transaction the first entry's error."""
-    type, items = _read_bundle(api, raw)
-    if type == "transaction":
+    bundle = _read_bundle(api, raw)
+    if bundle.type == "transaction":
+        items = [_item(number, entry) for number, entry in enumerate(bundle.entry)]
         return Answer("transaction-response", await _transaction(api, context, items, representation))
-    return Answer("batch-response", [await _alone(api, context, item, representation) for item in items])
+    answers = [await _try(api, context, number, entry, representation) for number, entry in enumerate(bundle.entry)]
+    return Answer("batch-response", answers)
 
 
 # --------------------------------------------------------------------------------------------- reading the Bundle
-def _read_bundle(api: Api, raw: bytes) -> tuple[str, list[Item]]:
+def _read_bundle(api: Api, raw: bytes) -> _Bundle:
     try:
         bundle = msgspec.json.decode(raw, type=_Bundle)
     except msgspec.ValidationError as error:
-        raise Invalid(f"the Bundle is not as R4 says: {error}", "Bundle", code="structure") from error
+        text, _, place = str(error).rstrip("`").partition(" - at `$")
+        raise Invalid(f"the Bundle is not as R4 says: {text}", f"Bundle{place}", code="structure") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is not JSON: {error}", "Bundle", code="structure") from error
+        raise Invalid(f"the body is not JSON: {fault(raw) or error}", "Bundle", code="structure") from error
     if bundle.resource_type != "Bundle":
-        raise Invalid(f"a Bundle is wanted here, not a {bundle.resource_type}", "Bundle.resourceType")
+        found = bundle.resource_type or "body without resourceType"
+        raise Invalid(f"a Bundle is wanted here, not a {found}", "Bundle.resourceType")
     if bundle.type not in ("batch", "transaction"):
         raise Invalid(f"a Bundle of type '{bundle.type}' cannot be processed: only batch, transaction", "Bundle.type")
     if len(bundle.entry) > api.limits.bundle_entries_max:
         raise TooLarge(
             f"the Bundle has {len(bundle.entry)} entries, {api.limits.bundle_entries_max} is the limit", "Bundle.entry"
         )
-    return bundle.type, [_item(i, entry) for i, entry in enumerate(bundle.entry)]
+    return bundle
 
 
 def _item(number: int, entry: _Entry) -> Item:
@@ -115,8 +120,10 @@ def _item(number: int, entry: _Entry) -> Item:
         raise Invalid("an entry of a batch or transaction needs a request", f"{at}.request", code="required")
     request = entry.request
     method = request.method
-    if method not in _METHODS:
+    if method in ("PATCH", "HEAD"):
         raise NotSupported(f"the method '{method}' is not supported in a Bundle yet", f"{at}.request.method")
+    if method not in _METHODS:
+        raise Invalid(f"'{method}' is not a method: {', '.join(_METHODS)} are", f"{at}.request.method")
     path, _, query = request.url.partition("?")
     type, id, version = _address(path, f"{at}.request.url")
     resource = bytes(entry.resource)
@@ -150,7 +157,7 @@ def _address(path: str, at: str) -> tuple[str, str, str]:
     if len(parts) > 2 and (parts[2] != "_history" or len(parts) > 4):
         raise NotSupported(f"'{path}' is not supported in a Bundle", at)
     if id:
-        check_id(id, type)
+        check_id(id, at)
     return type, id, (parts[3] if len(parts) == 4 else "_history") if len(parts) > 2 else ""
 
 
@@ -220,7 +227,11 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
             continue
         with _naming(item):
             planned.append(await _plan_one(api, context, item, identities, taken))
-    _distinct([f"{p.write.type}/{p.write.id}" for p in planned if p.write], "resource")
+    writes = [one.write for one in planned if one.write]
+    gone = [f"{write.type}/{write.id}" for write in writes if write.draft is None]
+    _distinct([f"{write.type}/{write.id}" for write in writes], "resource")
+    _distinct(gone + [f"{version.type}/{version.id}" for version in set(kept.values())], "resource")
+    _distinct([write.claim for write in writes if write.claim], "set of criteria")
     return planned
 
 
@@ -287,8 +298,17 @@ def _naming(item: Item) -> Iterator[None]:
 
 
 # ----------------------------------------------------------------------------------------------------------- batch
+async def _try(api: Api, context: Context, number: int, entry: _Entry, representation: bool) -> bytes:
+    """One entry of a batch, as it was sent."""
+    try:
+        item = _item(number, entry)
+    except TiercareError as error:
+        return bundles.response_entry(status_line(error), outcome=operation_outcome(error.issues))
+    return await _alone(api, context, item, representation)
+
+
 async def _alone(api: Api, context: Context, item: Item, representation: bool) -> bytes:
-    """One entry of a batch: its answer, or its error as an outcome; the others go on."""
+    """One entry by itself: its answer, or its error as an outcome; the others go on."""
     try:
         with _naming(item):
             if item.method == "GET":
@@ -344,7 +364,7 @@ _GETS: dict[str, Callable[[Api, Context, Item], Awaitable[bytes]]] = {
 
 
 def _parameters(item: Item) -> list[tuple[str, str]]:
-    return parse_qsl(item.url.partition("?")[2], keep_blank_values=True)
+    return parameters(item.url.partition("?")[2])
 
 
 def _answer(item: Item, result: Written | None, representation: bool) -> bytes:

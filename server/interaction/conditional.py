@@ -1,12 +1,10 @@
 """Conditional writes: which resource do criteria mean? (https://hl7.org/fhir/R4/http.html#ccreate, #cond-update)."""
 
-from urllib.parse import parse_qsl
-
 from server.errors import Invalid, Stale
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.keys import Version
-from server.search.query import parse
+from server.search.query import parameters, parse
 
 
 async def match(api: Api, context: Context, type: str, criteria: str) -> tuple[Version | None, str]:
@@ -15,12 +13,12 @@ async def match(api: Api, context: Context, type: str, criteria: str) -> tuple[V
     The claim key is the criteria in one spelling: two writers with the same criteria meet on it, so a conditional
     create is free of races without a lock.
     """
-    parameters = sorted(parse_qsl(criteria.removeprefix("?"), keep_blank_values=True))
-    query = parse(type, parameters, api.setting)
+    asked = sorted(parameters(criteria.removeprefix("?")))
+    query = parse(type, asked, api.setting)
     if not query.tests:
         raise Invalid("conditional criteria must name at least one search parameter", f"{type}?{criteria}")
     hits = (await api.records(context).select(query.select(2))).versions
     if len(hits) > 1:
         raise Stale(f"the criteria {type}?{criteria} match more than one resource", f"{type}?{criteria}")
-    claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in parameters)
+    claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in asked)
     return (hits[0] if hits else None), claim

@@ -18,7 +18,7 @@ async def update(api: Api, context: Context, type: str, id: str, raw: bytes, if_
     accepted = accept(raw, type)
     if accepted.resource.get("id") != id:
         raise Invalid(f"the body's id is {accepted.resource.get('id')!r}, the address says '{id}'", f"{type}.id")
-    check_id(id, type)
+    check_id(id, f"{type}.id")
 
     async def plan(taken: Taken) -> list[Planned]:
         return [await plan_update(api, context, accepted, id, if_match)]
@@ -51,7 +51,7 @@ async def plan_conditional_update(
     found, claim = await match(api, context, type, criteria)
     if found is None:
         if given is not None:
-            return await plan_update(api, context, accepted, check_id(given, type), if_match, claim, taken)
+            return await plan_update(api, context, accepted, check_id(given, f"{type}.id"), if_match, claim, taken)
         return plan_create(api, accepted, fresh_id, claim, taken)
     if given not in (None, found.id):
         raise Invalid(f"the criteria match {type}/{found.id}, the body's id is '{given}'", f"{type}.id")

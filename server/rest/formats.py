@@ -1,6 +1,7 @@
 """Representations: which formats the server reads and writes, and which one a request asks for
 (https://hl7.org/fhir/R4/http.html#mime-type). Another format is a row here with its two functions."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ _BY_NAME = {name: found for found in FORMATS for name in (found.mime, *found.ali
 _ANY = ("*/*", "application/*", "text/html")  # a browser asks for html; it gets JSON
 
 
+@functools.lru_cache(256)
 def wanted(accept: str, override: str | None) -> Format:
     """The format of the answer: `_format` wins over Accept. Raises NotAcceptable (406)."""
     if override:

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
 from server.errors import Invalid, TooLarge
 from server.rest import formats
+from server.search.query import parameters
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,7 +19,7 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
         self.method: str = scope["method"]
-        self.parts = [unquote(part) for part in path.split("/") if part] if "%" in path else _split(path)
+        self.parts = [part for part in path.split("/") if part]  # ASGI has decoded it
         self.query: str = scope["query_string"].decode("ascii", "replace")
         self._scope, self._receive = scope, receive
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -30,7 +30,7 @@ class Request:
 
     def parameters(self) -> list[tuple[str, str]]:
         """Raises Invalid for bytes that are not UTF-8."""
-        return parse(self.query)
+        return parameters(self.query)
 
     def base(self, configured: str, root: str) -> str:
         """The base URL for links: as configured, else as the client addressed us."""
@@ -61,16 +61,3 @@ class Request:
         """The body as JSON bytes, whatever format it came in. Raises MediaType, TooLarge."""
         format = formats.sent(self.header("content-type"))
         return format.read(await self.body(limit))
-
-
-def parse(query: str) -> list[tuple[str, str]]:
-    if not query:
-        return []
-    try:
-        return parse_qsl(query, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError as error:
-        raise Invalid("the query is not UTF-8") from error
-
-
-def _split(path: str) -> list[str]:
-    return [part for part in path.split("/") if part]

@@ -1,5 +1,6 @@
 """Answers: status, headers and body of each kind of result (https://hl7.org/fhir/R4/http.html#return)."""
 
+import functools
 from collections.abc import Sequence
 from email.utils import formatdate
 from typing import NamedTuple
@@ -23,8 +24,13 @@ class Answer(NamedTuple):
 def version_headers(version: Version) -> Headers:
     return [
         (b"etag", b'W/"%d"' % version.version),
-        (b"last-modified", formatdate(milliseconds_of(version.stamp) / 1000, usegmt=True).encode()),
+        (b"last-modified", _http_date(milliseconds_of(version.stamp) // 1000)),
     ]
+
+
+@functools.lru_cache(1024)
+def _http_date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
 def resource(version: Version) -> Answer:

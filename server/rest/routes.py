@@ -22,8 +22,9 @@ from server.interaction.update import conditional_update, update
 from server.keys import Version, milliseconds_of
 from server.model import bundle, tables
 from server.rest import response
-from server.rest.request import Request, parse
+from server.rest.request import Request
 from server.rest.response import Answer
+from server.search.query import parameters
 
 _ETAG = re.compile(r'(?:W/)?"(\d{1,17})"', re.ASCII)
 _FORM = "application/x-www-form-urlencoded"
@@ -174,7 +175,7 @@ async def _search_form(service: Service, request: Request) -> Answer:
     if body and sent != _FORM:
         raise MediaType(f"a search by POST sends {_FORM}, not '{sent}'", "http.Content-Type")
     try:
-        return await _found(service, request, request.parameters() + parse(body.decode("ascii")))
+        return await _found(service, request, request.parameters() + parameters(body.decode("ascii")))
     except UnicodeDecodeError as error:
         raise Invalid(f"the body is not {_FORM}", "http.body") from error
 

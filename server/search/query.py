@@ -1,7 +1,8 @@
 """A search as it was asked -> a Select and what to do with its hits (https://hl7.org/fhir/R4/search.html)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl
 
 from server.errors import Invalid, NotSupported
 from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, stamp_of
@@ -50,6 +51,14 @@ class Query:
         return Select(self.type, All(tuple(self.tests)), self.sorts, None, limit)
 
 
+def parameters(text: str) -> list[tuple[str, str]]:
+    """`a=1&b=2` as sent -> names and values, decoded. Raises Invalid for bytes that are not UTF-8."""
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Invalid("the query is not UTF-8", "http.query") from error
+
+
 def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool = False) -> Query:
     """Raises Invalid (400) or NotSupported, naming the parameter; lenient drops parameters nobody knows."""
     query = Query(type)
@@ -62,6 +71,9 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
             if not lenient:
                 raise Invalid(f"{type} has no search parameter '{name}'", name, code="not-supported") from unknown
             continue
+        except Invalid as error:  # of a value's own spelling: it does not know its name
+            error.issues = [issue if issue.expression else replace(issue, expression=name) for issue in error.issues]
+            raise
         if name != CURSOR:
             query.used.append((name, value))
     return query
@@ -142,12 +154,17 @@ def _stamps(bound: tuple[tuple[str, str, int], ...]) -> Test:
             continue
         at = micros // 1000
         if op in (">=", ">"):
-            first = stamp_of(-(-micros // 1000) if op == ">=" else at + 1)
+            first = _stamp(-(-micros // 1000) if op == ">=" else at + 1)
             low = first if low is None else max(low, first)
         else:
-            end = stamp_of(at + 1 if op == "<=" else -(-micros // 1000))
+            end = _stamp(at + 1 if op == "<=" else -(-micros // 1000))
             high = end if high is None else min(high, end)
     return Stamped(low, high)
+
+
+def _stamp(milliseconds: int) -> int:
+    """The first stamp of a millisecond; a time before 1970 or after 2039 becomes the end of the stamps' range."""
+    return max(0, min(stamp_of(milliseconds), 2**63 - 1))
 
 
 def _sort(query: Query, name: str, value: str, _: Setting) -> None:
@@ -205,6 +222,8 @@ def _one_of(attribute: str, allowed: tuple[str, ...], later: tuple[str, ...] = (
 
 
 def _cursor(query: Query, name: str, value: str, _: Setting) -> None:
+    if not value:
+        raise Invalid("the page link is damaged: start the search anew", name)
     query.cursor = value
 
 

@@ -45,12 +45,14 @@ def instants(text: str, zone: tzinfo) -> tuple[int, int]:
         return low, low + _SECOND - 1
     if hour:
         return low, low + 60 * _SECOND - 1
+    if start.year == 9999 and (start.month == 12 or not month):  # what follows is past the calendar of datetime
+        return low, low + (1 if day else 31 if month else 365) * 86_400 * _SECOND - 1
     if day:
         end = start + timedelta(days=1)
     elif month:
         end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
     else:
-        end = start.replace(year=start.year + 1) if start.year < 9999 else start + timedelta(days=365)
+        end = start.replace(year=start.year + 1)
     return low, (end - _EPOCH) // _MICRO - 1
 
 

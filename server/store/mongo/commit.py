@@ -67,7 +67,8 @@ class Committer:
                 return await self._try(writes, deadline)
             except _Unknown as unknown:
                 raise Unavailable("the database did not say whether it committed: read before you repeat") from unknown
-            except PyMongoError as error:
+            except PyMongoError as wrapped:
+                error = _cause(wrapped)
                 _raise_final(error)
                 if time.monotonic() > deadline - BACKOFF_MOST:
                     raise _gave_up(error, tries) from error
@@ -141,12 +142,16 @@ def _by_collection(operations: Sequence[Operation]) -> dict[str, list[Operation]
     return grouped
 
 
+def _cause(error: PyMongoError) -> PyMongoError:
+    """What stopped a bulk command as a whole: the driver wraps it."""
+    inner = error.error if isinstance(error, ClientBulkWriteException) else None
+    return inner if isinstance(inner, PyMongoError) else error
+
+
 def _codes(error: PyMongoError) -> set[Any]:
-    codes = {error.code} if isinstance(error, OperationFailure) else set()
+    codes: set[Any] = {error.code} if isinstance(error, OperationFailure) else set()
     if isinstance(error, BulkWriteError | ClientBulkWriteException):
         codes |= {one.get("code") for one in (error.details or {}).get("writeErrors", ())}
-        cause = getattr(error, "error", None)
-        codes |= _codes(cause) if isinstance(cause, PyMongoError) else set()
     return codes
 
 

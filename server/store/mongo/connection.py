@@ -85,8 +85,9 @@ async def connect(url: str) -> Connection:
 
 
 @contextmanager
-def reaching(seconds: float = READ) -> Iterator[None]:
-    """Puts a limit on the calls inside (on the server as maxTimeMS) and says in our errors what went wrong."""
+def reaching(seconds: float | None = None) -> Iterator[None]:
+    """Puts a limit (READ) on the calls inside, on the server as maxTimeMS, and says in our errors what went wrong."""
+    seconds = seconds or READ
     try:
         with pymongo.timeout(seconds):
             yield
@@ -108,14 +109,15 @@ def _check_url(url: str) -> None:
 
 def _connect(url: str, alias: str) -> None:
     """Runs in a thread. The name of the alias in `appname` keeps two stores from sharing one client."""
-    with _connecting:
+    # without a limit of its own the driver would go on trying until timeoutMS
+    with _connecting, pymongo.timeout(SELECTION):
         try:
             mongomotor.connect(
                 alias=alias,
                 host=url,
                 appname=alias,
                 serverSelectionTimeoutMS=int(SELECTION * 1000),
-                timeoutMS=int(ADMIN * 1000),
+                timeoutMS=int(READ * 1000),  # of calls that no `reaching` holds
                 w="majority",
                 journal=True,
                 readConcernLevel="majority",

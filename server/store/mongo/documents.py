@@ -16,7 +16,6 @@ from mongomotor import Document
 from mongomotor.fields import (
     BinaryField,
     BooleanField,
-    DateTimeField,
     DictField,
     IntField,
     ListField,
@@ -95,7 +94,7 @@ class Writer(Document):  # type: ignore[misc]
 
     _id = IntField(primary_key=True)
     owner = StringField()
-    until = DateTimeField()  # by the server's clock
+    until = LongField()  # milliseconds since the epoch, by the server's clock
     floor = LongField()  # this writer makes nothing visible at or below this stamp any more
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "strict": False, "indexes": []}

@@ -121,6 +121,8 @@ class MongoStore:
 
     # ------------------------------------------------------------------------------------------------ closing
     async def close(self) -> None:
+        if self._closing:
+            return
         self._closing = True
         await asyncio.gather(*self._commits, return_exceptions=True)
         try:

@@ -16,7 +16,6 @@ appear any more, and the horizon is exact, not a margin:
 import asyncio
 import logging
 import time
-from typing import Any
 from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -28,7 +27,11 @@ from server.store.mongo.limits import COMMIT, HEARTBEAT, LEASE, WRITERS
 
 _log = logging.getLogger(__name__)
 _OUTLAST = COMMIT + 2.0  # seconds of lease a commit must have before it
-_UNTIL = {"$add": ["$$NOW", int(LEASE * 1000)]}  # the server's clock, the same for all
+# the server's clock, the same for all; as numbers, because stand-ins compare dates with $$NOW wrongly
+_NOW = {"$toLong": "$$NOW"}
+_UNTIL = {"$add": [_NOW, int(LEASE * 1000)]}
+_LIVE = {"$expr": {"$gt": ["$until", _NOW]}}
+_OVER = {"$expr": {"$lte": ["$until", _NOW]}}
 
 
 class Writers:
@@ -66,12 +69,14 @@ class Writers:
 
     # ----------------------------------------------------------------------------------------------- horizon
     async def horizon(self) -> int:
-        """The stamp up to which the change sequence is complete, now and for ever."""
+        """The stamp up to which the change sequence is complete, now and for ever. Unavailable: our lease is over."""
         top = await self._top()
         own = self._floor(top)
         # after our own floor: who is not among them yet will read a top that covers all we are going to show
-        others = [lease async for lease in self._live() if lease["owner"] != self._owner]
-        return min([own, *(int(lease["floor"]) for lease in others)])
+        floors = {lease["owner"]: int(lease["floor"]) async for lease in self._leases.find(_LIVE)}
+        if floors.pop(self._owner, None) is None:
+            raise Unavailable("the writer number of this process lapsed: try again")
+        return min([own, *floors.values()])
 
     def _floor(self, seen: int = 0) -> int:
         """Nothing of this process appears at or below it any more; idle, it moves up with the clock."""
@@ -83,10 +88,6 @@ class Writers:
     async def _top(self) -> int:
         newest = await self._hist.find_one({}, {"u": 1}, sort=[("u", -1)])
         return int(newest["u"]) if newest else 0
-
-    def _live(self) -> Any:
-        """Leases that run, by the server's clock."""
-        return self._leases.find({"$expr": {"$gt": ["$until", "$$NOW"]}})
 
     # ------------------------------------------------------------------------------------------------ leases
     async def open(self) -> None:
@@ -123,8 +124,7 @@ class Writers:
             await self._leases.update_one({"_id": number, "owner": self._owner}, lease, upsert=True)
             return True
         except DuplicateKeyError:
-            over = {"_id": number, "$expr": {"$lt": ["$until", "$$NOW"]}}
-            return bool((await self._leases.update_one(over, lease)).matched_count)
+            return bool((await self._leases.update_one({"_id": number, **_OVER}, lease)).matched_count)
 
     async def _renew(self) -> None:
         sent, floor = time.monotonic(), self._floor()

@@ -31,10 +31,15 @@ CREATE TABLE IF NOT EXISTS tok (
     p INT, k TEXT, rid INT, sys INT, rank INT, PRIMARY KEY (p, k, rid, sys)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS str (
     p INT, k TEXT, rid INT, raw TEXT, rank INT, PRIMARY KEY (p, k, rid, raw)) WITHOUT ROWID;
+-- the same forwards: what a resource has, for probes and for its sort values
+CREATE INDEX IF NOT EXISTS tok_rid ON tok (rid, p, rank);
+CREATE INDEX IF NOT EXISTS str_rid ON str (rid, p, rank);
 CREATE TABLE IF NOT EXISTS ref (p INT, k INT, rid INT, PRIMARY KEY (p, k, rid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS span (
     p INT, k INT, lo INT, rid INT, hi INT, rank INT, PRIMARY KEY (p, k, lo, rid, hi)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS span_rid ON span (rid, p, lo);
+-- of a parameter's spans: the widest there ever was, and whether a resource ever had several
+CREATE TABLE IF NOT EXISTS width (p INTEGER PRIMARY KEY, widest INT NOT NULL, several INT NOT NULL);
 """
 
 PRAGMAS = {

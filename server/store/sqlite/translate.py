@@ -93,21 +93,20 @@ class Translator:
                 where, args = self._span(test, "b")
                 return Sql(f"EXISTS (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid={rid} AND {where})", args)
             case Present(param, shape):
-                if shape == SPAN:
-                    return Sql(
-                        f"EXISTS (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid={rid} AND b.p=?)",
-                        [self._known("param", param)],
-                    )
-                return Sql(f"+{rid} IN (SELECT rid FROM {_TABLE[shape]} WHERE p=?)", [self._known("param", param)])
+                p = self._known("param", param)
+                if shape == LINK:
+                    return Sql(f"+{rid} IN (SELECT rid FROM ref WHERE p=?)", [p])
+                table = _TABLE[shape]
+                return Sql(f"EXISTS (SELECT 1 FROM {table} b INDEXED BY {table}_rid WHERE b.rid={rid} AND b.p=?)", [p])
             case Term(_, key, _) if key is not None:
                 where, args = self._term(test, "b")
                 return Sql(f"EXISTS (SELECT 1 FROM tok b WHERE {where} AND b.rid={rid})", args)
             case Term():
                 where, args = self._term(test, "b")
-                return Sql(f"+{rid} IN (SELECT b.rid FROM tok b WHERE {where})", args)
+                return Sql(f"EXISTS (SELECT 1 FROM tok b INDEXED BY tok_rid WHERE {where} AND b.rid={rid})", args)
             case Text():
                 where, args = self._text(test, "b")
-                return Sql(f"+{rid} IN (SELECT b.rid FROM str b WHERE {where})", args)
+                return Sql(f"EXISTS (SELECT 1 FROM str b INDEXED BY str_rid WHERE {where} AND b.rid={rid})", args)
             case _:  # pragma: no cover
                 assert_never(test)
 
@@ -149,7 +148,18 @@ class Translator:
         for bound in test.bounds:
             either.append("(" + (" AND ".join(f"{column[side]}{op}?" for side, op, _ in bound) or "1") + ")")
             args += [value for _, _, value in bound]
-        return f"{alias}.p=? AND {alias}.k=? AND ({' OR '.join(either) or '0'})", args
+        low, high = _hull(test, self._width(test.param)[0])
+        return f"{alias}.p=? AND {alias}.k=? AND {alias}.lo BETWEEN ? AND ? AND ({' OR '.join(either) or '0'})", [
+            *args[:2],
+            low,
+            high,
+            *args[2:],
+        ]
+
+    def _width(self, param: str) -> tuple[int, bool]:
+        """(the widest span of a parameter, whether a resource may have several)."""
+        row = self._db.execute("SELECT widest, several FROM width WHERE p=?", (self._known("param", param),)).fetchone()
+        return (row[0], bool(row[1])) if row else (0, False)
 
     def _target(self, target: str) -> int | None:
         if not is_local(target):
@@ -228,6 +238,10 @@ class Translator:
             return self._plain(select)
         if len(select.sorts) == 1 and select.sorts[0].param == "_lastUpdated":
             return self._by_stamp(select)
+        if len(select.sorts) == 1 and select.sorts[0].shape == SPAN:
+            walk = self._by_span(select)
+            if walk is not None:
+                return walk
         return self._sorted(select)
 
     def _plain(self, select: Select) -> Sql:
@@ -265,48 +279,92 @@ class Translator:
             [type, *(select.after[:1] if select.after else ()), *probe.args, select.limit + 1],
         )
 
+    def _by_span(self, select: Select) -> Sql | None:
+        """Many candidates sorted by one date: the dates are walked in their order, the rest are probes.
+
+        Criteria on the same date are then conditions on the row itself, which also bound the walk. None when few
+        candidates make sorting them cheaper, or when a resource may have several dates.
+        """
+        sort, type = select.sorts[0], self.type_number(select.type)
+        _, several = self._width(sort.param)
+        if several or self.choose(select.test, type)[1]:
+            return None
+        tests = _conjuncts(select.test)
+        own = [t for t in tests if isinstance(t, Span) and t.param == sort.param and not t.key]
+        rest = self.probe(All(tuple(t for t in tests if t not in own)), type, "a.rid")
+        where, args = "a.p=? AND a.k=0", Args((self._known("param", sort.param),))
+        for test in own:
+            part, part_args = self._span(test, "a")
+            where, args = f"{where} AND {part}", [*args, *part_args]
+        order, past = ("DESC", "<") if sort.descending else ("ASC", ">")
+        value, place = select.after if select.after else (None, None)
+        limit = select.limit + 1
+        parts: list[Sql] = []
+        if not select.after or value is not None:
+            after = f" AND (a.lo{past}? OR (a.lo=? AND a.rid<?))" if select.after else ""
+            after_args: Args = [value, value, place] if select.after else []
+            parts.append(
+                Sql(
+                    f"SELECT a.rid AS rid, a.lo AS s0 FROM span a WHERE {where}{after} AND {rest.text}"
+                    f" ORDER BY a.lo {order}, a.rid DESC LIMIT ?",
+                    [*args, *after_args, *rest.args, limit],
+                )
+            )
+        if not own:  # those without a date come last
+            after = " AND a.rid<?" if select.after and value is None else ""
+            parts.append(
+                Sql(
+                    "SELECT a.rid AS rid, NULL AS s0 FROM live a WHERE a.type=? AND NOT EXISTS"
+                    " (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid=a.rid AND b.p=?)"
+                    f"{after} AND {rest.text} ORDER BY a.rid DESC LIMIT ?",
+                    [type, args[0], *([place] if after else []), *rest.args, limit],
+                )
+            )
+        union = " UNION ALL ".join(f"SELECT * FROM ({part.text})" for part in parts)
+        return Sql(
+            "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid, t.s0"
+            f" FROM (SELECT rid, s0 FROM ({union}) LIMIT ?) t CROSS JOIN res r ON r.rid=t.rid"
+            f" ORDER BY t.s0 IS NULL, t.s0 {order}, r.rid DESC",
+            [*(arg for part in parts for arg in part.args), limit],
+        )
+
     def _sorted(self, select: Select) -> Sql:
         """All candidates with their sort values, sorted; the cost grows with the hits, not with the type."""
         source, _ = self.candidates(select.type, select.test)
         names = [f"s{i}" for i in range(len(select.sorts))]
         values = [self._sort_value(sort) for sort in select.sorts]
-        joins = "".join(
-            f" LEFT JOIN ({v.text}) j{i} ON j{i}.rid=t.rid" for i, v in enumerate(values) if v.text.startswith("SELECT")
-        )
-        columns = ", ".join(
-            f"j{i}.k AS s{i}" if v.text.startswith("SELECT") else f"{v.text} AS s{i}" for i, v in enumerate(values)
-        )
-        join_args = [arg for v in values if v.text.startswith("SELECT") for arg in v.args]
-        column_args = [arg for v in values if not v.text.startswith("SELECT") for arg in v.args]
+        columns = ", ".join(f"{value.text} AS {name}" for value, name in zip(values, names, strict=True))
+        column_args = [arg for value in values for arg in value.args]
         keyset, keyset_args = _keyset(select.sorts, names, select.after)
         order = _order(names, select.sorts)
         inner = (
             f"SELECT t.rid AS rid, {columns} FROM (SELECT DISTINCT a.rid {source.text}) t"
-            f" CROSS JOIN res r ON r.rid=t.rid{joins}"
+            f" CROSS JOIN res r ON r.rid=t.rid"
         )
         page = f"SELECT rid, {', '.join(names)} FROM ({inner}) WHERE {keyset} ORDER BY {order}, rid DESC LIMIT ?"
         return Sql(
             f"SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid, {', '.join('t.' + n for n in names)}"
             f" FROM ({page}) t CROSS JOIN res r ON r.rid=t.rid"
             f" ORDER BY {_order([f't.{n}' for n in names], select.sorts)}, r.rid DESC",
-            [*column_args, *source.args, *join_args, *keyset_args, select.limit + 1],
+            [*column_args, *source.args, *keyset_args, select.limit + 1],
         )
 
     def _sort_value(self, sort: Sort) -> Sql:
-        """A scalar on r, or a SELECT of (rid, k) to join: the smallest or largest value of each resource."""
-        if sort.param == "_lastUpdated":
-            return Sql("r.stamp", [])
-        if sort.param == "_id":
-            return Sql("r.id", [])
-        p, rank = self._known("param", sort.param), 2 if sort.descending else 1
-        if sort.shape == SPAN:
-            return Sql(
-                "(SELECT b.lo FROM span b INDEXED BY span_rid WHERE b.rid=r.rid AND b.p=? AND b.rank IN (0, ?))",
-                [p, rank],
-            )
-        if sort.shape not in (TERM, TEXT):
+        """A scalar on r: the smallest or largest value of the resource, NULL when it has none."""
+        if sort.param in _OWN:
+            return Sql(_OWN[sort.param], [])
+        if sort.shape not in _VALUE:
             raise Invalid(f"cannot sort by {sort.param}", "_sort")
-        return Sql(f"SELECT rid, k FROM {_TABLE[sort.shape]} WHERE p=? AND rank IN (0, ?)", [p, rank])
+        table, column = _TABLE[sort.shape], _VALUE[sort.shape]
+        return Sql(
+            f"(SELECT b.{column} FROM {table} b INDEXED BY {table}_rid"
+            " WHERE b.rid=r.rid AND b.p=? AND b.rank IN (0, ?))",
+            [self._known("param", sort.param), 2 if sort.descending else 1],
+        )
+
+
+_OWN = {"_lastUpdated": "r.stamp", "_id": "r.id"}
+_VALUE = {TERM: "k", TEXT: "k", SPAN: "lo"}
 
 
 def _order(names: list[str], sorts: tuple[Sort, ...]) -> str:
@@ -359,6 +417,27 @@ def _keyset(sorts: tuple[Sort, ...], names: list[str], after: Cursor | None) -> 
         either.append("(" + " AND ".join(parts) + ")")
         args += [*either_args, after[i]]
     return "(" + " OR ".join(either) + ")", args
+
+
+_FIRST, _LAST = -(2**63), 2**63 - 1
+
+
+def _hull(test: Span, widest: int) -> tuple[int, int]:
+    """Bounds on `lo` that every row passing the test meets: what the index can narrow by.
+
+    A bound on the high end bounds the low end too, by the widest span there is (unless one is wider than a number says).
+    """
+    lows, highs = [], []
+    for bound in test.bounds:
+        low, high = _FIRST, _LAST
+        for side, op, value in bound:
+            if op in (">", ">="):
+                low = max(low, value if side == "low" else (value - widest if widest < _LAST else _FIRST))
+            else:
+                high = min(high, value)
+        lows.append(low)
+        highs.append(high)
+    return min(lows, default=0), max(highs, default=-1)
 
 
 def _stamped(test: Stamped, column: str) -> tuple[str, Args]:

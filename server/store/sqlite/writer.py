@@ -30,6 +30,7 @@ from server.store.sqlite.words import Words, is_local
 BATCH_WRITES = 256  # writes applied before a COMMIT; bounds how long the event loop is held
 CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL is past this
 TARGETS_KEPT = 50_000  # row numbers of link targets remembered: they never change
+LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
 
 _DELETE = {
@@ -74,6 +75,8 @@ class Writer:
         self._rows: dict[str, dict[Key, Row | None]] = {table: {} for table in _INSERT}
         self._log: list[tuple[int, int, int, str]] = []
         self._targets: dict[str, int] = {}
+        self._widths: dict[int, tuple[int, int]] = {}
+        self._read_widths()
         self._last_rid = int(connection.execute("SELECT coalesce(max(rid), 0) FROM res").fetchone()[0])
         self._last = int(connection.execute("SELECT coalesce(max(stamp), 0) FROM log").fetchone()[0])
 
@@ -155,7 +158,12 @@ class Writer:
             rows.clear()
         self._log.clear()
         self._targets.clear()
+        self._read_widths()
         self._words.reload()
+
+    def _read_widths(self) -> None:
+        rows = self._db.execute("SELECT p, widest, several FROM width")
+        self._widths = {p: (widest, several) for p, widest, several in rows}
 
     def _flush(self) -> None:
         for table, rows in self._rows.items():
@@ -179,6 +187,7 @@ class Writer:
     def _commit(self, writes: Sequence[Write]) -> list[Version]:
         currents = [self._current(write.type, write.id) for write in writes]
         seen: set[tuple[str, str]] = set()
+        claims: dict[str, str] = {}
         released = {f"{write.type}/{write.id}" for write in writes if write.draft is None}
         for write, current in zip(writes, currents, strict=True):
             if (write.type, write.id) in seen:
@@ -188,6 +197,9 @@ class Writer:
             if at != write.expect:
                 raise StaleWrite(write.type, write.id, at)
             if write.claim:
+                if write.claim in claims:
+                    raise Claimed(write.claim, claims[write.claim])
+                claims[write.claim] = f"{write.type}/{write.id}"
                 self._check_claim(write, released)
         # numbers of all resources first: references between them must find each other
         rids = []
@@ -261,10 +273,19 @@ class Writer:
         if entry.shape == LINK:
             return "ref", (p, self._target(entry.key), rid), ()
         if entry.shape == SPAN:
+            self._widen(p, entry)
             return "span", (p, number("unit", entry.key), entry.low, rid, entry.high), (entry.rank,)
         assert entry.shape == TEXT
         raw = "" if entry.scope == entry.key else entry.scope
         return "str", (p, entry.key, rid, raw), (entry.rank,)
+
+    def _widen(self, p: int, entry: Entry) -> None:
+        """Keeps what bounds a walk over a parameter's spans (translate.py): it only ever grows."""
+        widest, several = self._widths.get(p, (-1, 0))
+        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != 0)
+        if (width, more) != (widest, several):
+            self._widths[p] = (width, more)
+            self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
 
     # --------------------------------------------------------------------------------------------- look-ups
     def _current(self, type: str, id: str) -> _Current | None:
