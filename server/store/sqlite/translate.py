@@ -425,7 +425,7 @@ _FIRST, _LAST = -(2**63), 2**63 - 1
 def _hull(test: Span, widest: int) -> tuple[int, int]:
     """Bounds on `lo` that every row passing the test meets: what the index can narrow by.
 
-    A bound on the high end bounds the low end too, by the widest span there is (unless one is wider than a number says).
+    A bound on the high end bounds the low end too, by the widest span there is, unless that is past counting.
     """
     lows, highs = [], []
     for bound in test.bounds:
