@@ -117,6 +117,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
             if self.started:
                 typer.echo(f"tiercare {version('tiercare')} serves FHIR R4 at {base_url(settings)} (Ctrl-C stops it)")
 
+    _log_plainly()
     fhir = build_app(settings)
     config = uvicorn.Config(
         fhir,
@@ -136,6 +137,21 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         raise fhir.failure
     if not server.started:
         raise _Refused("the server did not start")
+
+
+def _log_plainly() -> None:
+    """One line of JSON an event, a traceback without the values of variables: those are patients' data."""
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
 
 
 class _Refused(TiercareError):

@@ -67,12 +67,16 @@ def _period(value: Any, _: str, setting: Setting, add: Add) -> None:
 
 
 def _ends(period: Any, setting: Setting) -> tuple[int, int] | None:
-    """First and last microsecond of a Period, open ends as far as can be; None when it has neither."""
+    """First and last microsecond of a Period, open ends as far as can be; None when it has neither.
+
+    One that ends before it starts is a range all the same: stores rely on low <= high.
+    """
     start, end = period.get("start"), period.get("end")
     if not start and not end:
         return None
     low = instants(start, setting.zone)[0] if start else EARLIEST
-    return low, instants(end, setting.zone)[1] if end else LATEST
+    high = instants(end, setting.zone)[1] if end else LATEST
+    return min(low, high), max(low, high)
 
 
 def _timing(value: Any, _: str, setting: Setting, add: Add) -> None:

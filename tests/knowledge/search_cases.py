@@ -1,0 +1,204 @@
+"""Random valid resources and random searches over them, for the test that the evaluators agree.
+
+Values come from small pools, so that hits and near misses are common: 汉字 within and beyond the BMP, accents, full
+width, the characters that mean something to SQL, to regular expressions and to FHIR's own escapes.
+"""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from server.model import tables
+from server.search.index import left_out
+from server.search.kinds import KINDS
+from tests.servers import BASE
+
+Resource = dict[str, Any]
+
+WORDS = st.one_of(
+    st.sampled_from([
+        "王", "王小明", "小明", "𠮷田", "吉田", "𠮷", "𪚥", "Müller", "MULLER", "mu\u0308ller", "ＷＡＮＧ", "wang", "José", "jose",
+        "Straße", "STRASSE", "ﬁn", "fin", "a b", "a  b", " a", "%", "_", "a_b", "a%b", ".*", "^a", "$", "a\\b", "a,b", "a|b",
+        "'", '"', "--", "１２", "12", "½", "İ", "i\u0307", "\uffee", "\ue000", "가", "각", "ा",
+    ]),
+    st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=4).filter(lambda text: text.strip() == text),
+)  # fmt: skip
+CODES = st.sampled_from(["1", "2", "A", "a", "a|b", "x,y", "$", "𠮷", "王", "a\\", "%", "1.0", " "[:0] + "b b"])
+SYSTEMS = st.sampled_from(["urn:a", "urn:b", "http://example.org/a|b", None])
+DATES = st.one_of(
+    st.sampled_from([
+        "2024", "2024-05", "2024-05-17", "2024-05-18", "2024-02-29", "2023-12-31", "1949-10-01", "9999-12-31", "0001-01-01",
+        "1991-04-14", "1986-05-04",
+    ]),
+    st.dates().map(lambda day: day.isoformat()),
+)  # fmt: skip
+TIMES = st.one_of(
+    DATES,
+    st.sampled_from([
+        "2024-05-17T08:30:00+08:00", "2024-05-17T00:30:00Z", "2024-05-17T08:30:00.123+08:00", "2024-05-16T23:59:59-06:00",
+        "2024-05-17T00:00:00+08:00", "2024-05-16T16:00:00Z", "2024-12-31T23:59:60Z",
+    ]),
+)  # fmt: skip
+PATIENTS = st.sampled_from([
+    "Patient/1", "Patient/2", f"{BASE}/Patient/1", "Patient/1/_history/3", "http://other.example.org/fhir/Patient/1",
+    "urn:uuid:8d2ae2a4-4d5c-4a3c-9fd3-4e6a3a1b9f10", "Group/1",
+])  # fmt: skip
+PERFORMERS = st.sampled_from(["Practitioner/1", "Organization/1", "Practitioner/2", f"{BASE}/Organization/1"])
+URIS = st.sampled_from(
+    ["http://example.org/a", "http://example.org/a|1", "http://example.org/A", "urn:oid:1.2", "urn:王"]
+)
+ASKED_DATES = st.one_of(
+    TIMES.filter(lambda text: not text.endswith("60Z")), st.sampled_from(["2024-05-17T08:30", "2024-05-17T08:30:00"])
+)
+
+
+def some(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[list[Any]]:
+    return st.lists(strategy, min_size=1, max_size=most)
+
+
+def reference(targets: st.SearchStrategy[str]) -> st.SearchStrategy[Resource]:
+    return targets.map(lambda target: {"reference": target})
+
+
+CODING = st.builds(
+    lambda code, system: {"code": code, **({"system": system} if system else {})},
+    CODES.filter(lambda code: code == code.strip()),
+    SYSTEMS,
+)
+CONCEPT = st.one_of(some(CODING).map(lambda codings: {"coding": codings}), WORDS.map(lambda text: {"text": text}))
+IDENTIFIER = st.builds(
+    lambda value, system: {"value": value, **({"system": system} if system else {})}, CODES | WORDS, SYSTEMS
+)
+NAME = st.fixed_dictionaries({}, optional={"family": WORDS, "given": some(WORDS), "text": WORDS}).filter(bool)
+ADDRESS = st.fixed_dictionaries({}, optional={"city": WORDS, "line": some(WORDS), "text": WORDS}).filter(bool)
+PERIOD = st.fixed_dictionaries({}, optional={"start": TIMES, "end": TIMES}).filter(bool)
+TIMING = some(TIMES, 2).map(lambda events: {"event": events})
+META = st.fixed_dictionaries({}, optional={"tag": some(CODING), "profile": some(URIS), "security": some(CODING)})
+
+
+def resource(type: str, **members: st.SearchStrategy[Any]) -> st.SearchStrategy[Resource]:
+    """Members whose name ends in `_` are required; a choice is given as one strategy of (name, value)."""
+    required = {name.rstrip("_"): value for name, value in members.items() if name.endswith("_")}
+    optional = {name: value for name, value in members.items() if not name.endswith("_") and name != "choice"}
+    plain = st.fixed_dictionaries(required, optional={**optional, "meta": META.filter(bool)})
+    chosen = members.get("choice", st.just(()))
+    return st.builds(lambda one, two: {"resourceType": type, **one, **dict([two] if two else [])}, plain, chosen)
+
+
+def named(name: str, strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(st.just(name), strategy)
+
+
+STATUS = st.sampled_from(["active", "draft", "unknown"])
+RESOURCES: dict[str, st.SearchStrategy[Resource]] = {
+    "Patient": resource(
+        "Patient", name=some(NAME), identifier=some(IDENTIFIER), birthDate=DATES, address=some(ADDRESS),
+        gender=st.sampled_from(["male", "female", "other", "unknown"]), active=st.booleans(),
+        telecom=some(CODES.map(lambda value: {"system": "phone", "value": value})),
+        generalPractitioner=some(reference(PERFORMERS)), managingOrganization=reference(PERFORMERS),
+        choice=st.just(()) | named("deceasedBoolean", st.booleans()) | named("deceasedDateTime", TIMES),
+    ),
+    "Observation": resource(
+        "Observation", status_=st.sampled_from(["final", "amended"]), code_=CONCEPT, identifier=some(IDENTIFIER),
+        category=some(CONCEPT), subject=reference(PATIENTS), performer=some(reference(PERFORMERS)),
+        valueString=WORDS,
+        choice=named("effectiveDateTime", TIMES) | named("effectivePeriod", PERIOD) | named("effectiveTiming", TIMING),
+    ),
+    "ServiceRequest": resource(
+        "ServiceRequest", status_=STATUS, intent_=st.sampled_from(["order", "plan"]), subject_=reference(PATIENTS),
+        authoredOn=TIMES, code=CONCEPT, performer=some(reference(PERFORMERS)), identifier=some(IDENTIFIER),
+        instantiatesCanonical=some(URIS), instantiatesUri=some(URIS), requester=reference(PERFORMERS),
+        choice=st.just(()) | named("occurrenceDateTime", TIMES) | named("occurrencePeriod", PERIOD),
+    ),
+    "ValueSet": resource(
+        "ValueSet", status_=STATUS, url=URIS, version=CODES, name=WORDS, title=WORDS, description=WORDS, date=TIMES,
+        jurisdiction=some(CONCEPT), identifier=some(IDENTIFIER),
+    ),
+}  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- searches
+def escape(value: str) -> str:
+    for char in ("\\", ",", "|", "$"):
+        value = value.replace(char, f"\\{char}")
+    return value
+
+
+def _token(_: list[Any]) -> st.SearchStrategy[str]:
+    code = CODES.map(escape) | st.sampled_from(["male", "final", "active", "true", "false", "order"])
+    system = SYSTEMS.map(lambda s: escape(s or ""))
+    both = st.builds(lambda s, c: f"{s}|{c}", system, code)
+    return st.one_of(code, both, SYSTEMS.filter(bool).map(lambda s: f"{escape(str(s))}|"))
+
+
+def _string(there: list[Any]) -> st.SearchStrategy[str]:
+    words = WORDS.filter(lambda word: normal(word) != "")
+    if not there:
+        return words.map(escape)
+    cut = st.builds(
+        lambda text, a, b: text[a : a + b], st.sampled_from(there), st.integers(0, 2), st.integers(1, 4)
+    ).filter(lambda word: normal(word) != "")
+    return st.one_of(words, cut, st.sampled_from(there).filter(lambda word: normal(word) != "")).map(escape)
+
+
+def normal(text: str) -> str:
+    from server.search.kinds.string import normal
+
+    return normal(text)
+
+
+def _date(_: list[Any]) -> st.SearchStrategy[str]:
+    prefixes = st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"])
+    return st.builds(lambda prefix, date: prefix + date, prefixes, ASKED_DATES)
+
+
+def _reference(_: list[Any]) -> st.SearchStrategy[str]:
+    return st.one_of(PATIENTS, PERFORMERS, URIS.map(escape), st.sampled_from(["1", "2", "9"]))
+
+
+def _uri(_: list[Any]) -> st.SearchStrategy[str]:
+    return URIS.map(escape)
+
+
+_VALUES = {"token": _token, "string": _string, "date": _date, "reference": _reference, "uri": _uri}
+_MODIFIERS = {"token": ["not"], "string": ["exact", "contains"], "reference": ["Patient", "Practitioner"]}
+
+
+@st.composite
+def criteria(draw: st.DrawFn, type: str, there: list[str]) -> tuple[str, str]:
+    """One `name:modifier=a,b`; `there`: texts that stand in the resources."""
+    known = usable(type)
+    code = draw(st.sampled_from(sorted(known)))
+    kind = known[code]
+    if draw(st.integers(0, 9)) == 0:
+        return f"{code}:missing", draw(st.sampled_from(["true", "false"]))
+    modifier = draw(st.sampled_from(["", "", *_MODIFIERS.get(kind, ())]))
+    if kind == "reference" and modifier:
+        values = st.sampled_from(["1", "2", f"{modifier}/1"])
+    else:
+        values = _VALUES[kind](there)
+    return f"{code}:{modifier}".rstrip(":"), ",".join(draw(st.lists(values, min_size=1, max_size=3)))
+
+
+def usable(type: str) -> dict[str, str]:
+    """Code -> kind of the parameters that the server knows how to search by."""
+    return {
+        code: parameter.kind
+        for code, parameter in tables.search_parameters(type).items()
+        if parameter.kind in KINDS and code not in left_out(type) and code not in ("_id", "_lastUpdated")
+    }
+
+
+def sort_keys(type: str) -> st.SearchStrategy[str]:
+    keys = [*(code for code, kind in sorted(usable(type).items()) if KINDS[kind].sortable), "_id", "_lastUpdated"]
+    signed = st.builds(lambda sign, key: sign + key, st.sampled_from(["", "-"]), st.sampled_from(keys))
+    distinct = st.lists(signed, min_size=1, max_size=2, unique_by=lambda key: key.lstrip("-"))
+    return distinct.map(",".join)
+
+
+def texts(value: Any) -> list[str]:
+    """All strings in a resource."""
+    if isinstance(value, str):
+        return [value]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for child in children for text in texts(child)]
