@@ -7,7 +7,7 @@ Index entries come in four shapes; a search kind of FHIR is mapped to one of the
     term   a code within a scope (token, uri)                  key=code      scope=system, '' = none
     text   a normalised string, found by prefix (string)       key=normal    scope=the text as written
     link   a reference to another resource or URL (reference)  key=Type/id, absolute URL or canonical
-    span   a range of numbers (date; number, quantity later)   key=unit, '' for dates    low..high inclusive
+    span   a range of int64 (date; number, quantity later)     key=unit, '' for dates    low..high inclusive
 """
 
 import functools
@@ -242,7 +242,8 @@ class Write:
     (empty for 0 and for a deletion), `after` those of the new one: a store writes only the difference.
     claim: a unique key (`Patient?identifier=…`) that this resource takes. A claim held by another living resource
     makes the commit fail with `Claimed`, unless `claim_from` names the holder (`Type/id`): the caller has seen that the
-    holder no longer matches, so the claim moves. A deleted resource holds no claims.
+    holder no longer matches, so the claim moves. A deleted resource holds no claims, and a deletion in the same commit
+    frees them for the writes after it; one claim cannot be taken twice in a commit.
     """
 
     method: str

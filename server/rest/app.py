@@ -9,12 +9,12 @@ from contextlib import AbstractAsyncContextManager
 
 import structlog
 
-from server.errors import Issue, TiercareError
+from server.errors import Issue, NotAllowed, TiercareError
 from server.model.outcome import operation_outcome, status_of
 from server.rest import formats
 from server.rest.request import Receive, Request, Scope, Send
 from server.rest.response import Answer
-from server.rest.routes import Service, answer
+from server.rest.routes import Service, allowed, answer
 
 log = structlog.get_logger()
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -49,6 +49,8 @@ class App:
             result = await answer(self._service, request)
         except TiercareError as error:
             headers = [(b"retry-after", b"1")] if status_of(error) in (409, 503) else []
+            if isinstance(error, NotAllowed):
+                headers.append((b"allow", allowed(request.parts).encode()))
             result = Answer(status_of(error), headers, operation_outcome(error.issues))
         except RecursionError:
             result = Answer(400, [], operation_outcome([Issue("too-long", "the body nests too deeply")]))

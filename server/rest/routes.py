@@ -60,9 +60,13 @@ async def answer(service: Service, request: Request) -> Answer:
     handlers = _HANDLERS[level]
     handler = handlers.get(method)
     if handler is None:
-        allowed = ", ".join(sorted(handlers))
-        raise NotAllowed(f"{request.method} is not possible on /{'/'.join(parts)}: {allowed} is", "http.method")
+        raise NotAllowed(f"{request.method} is not possible on /{'/'.join(parts)}: {allowed(parts)} is", "http.method")
     return await handler(service, request)
+
+
+def allowed(parts: Sequence[str]) -> str:
+    """The methods of an address, as the header Allow of a 405 names them."""
+    return ", ".join(sorted(_HANDLERS[_level(parts)]))
 
 
 def _level(parts: Sequence[str]) -> str:

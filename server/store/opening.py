@@ -20,7 +20,8 @@ async def open_store(url: str) -> Store:
     try:
         opener = cast(Callable[[str], Awaitable[Store]], known[scheme].load())
     except ModuleNotFoundError as missing:
+        extra = scheme.partition("+")[0]
         raise Invalid(
-            f"the store '{scheme}' needs {missing.name}: install the extra with pip install 'tiercare[{scheme}]'"
+            f"the store '{scheme}' needs {missing.name}: install the extra with pip install 'tiercare[{extra}]'"
         ) from missing
     return await opener(url)

@@ -27,7 +27,7 @@ class Store(Protocol):
         """All writes or none, durable when it returns; each write gets its own stamp, in the order given.
 
         Raises StaleWrite or Claimed (the first that fails) when a precondition does not hold, and Conflict
-        (errors.py) when the store gave up after retrying a transient clash. One (type, id) at most once.
+        (errors.py) when the store gave up after retrying a transient clash, or when one (type, id) stands twice.
         """
         ...
 
@@ -40,7 +40,10 @@ class Store(Protocol):
         ...
 
     async def history(self, type: str | None, id: str | None, before: int | None, limit: int) -> list[Version]:
-        """Versions with stamp < before (None: from the newest), newest first; of all types when type is None."""
+        """Versions with stamp < before (None: from the newest), newest first; of all types when type is None.
+
+        A limit of 0 is an empty list, here and in `changes`.
+        """
         ...
 
     async def changes(self, after: int, limit: int) -> list[Change]:

@@ -11,32 +11,34 @@ from hypothesis import strategies as st
 from server.model import tables
 from server.search.index import left_out
 from server.search.kinds import KINDS
+from server.search.kinds.string import normal
 from tests.servers import BASE
 
 Resource = dict[str, Any]
 
 WORDS = st.one_of(
     st.sampled_from([
-        "王", "王小明", "小明", "𠮷田", "吉田", "𠮷", "𪚥", "Müller", "MULLER", "mu\u0308ller", "ＷＡＮＧ", "wang", "José", "jose",
-        "Straße", "STRASSE", "ﬁn", "fin", "a b", "a  b", " a", "%", "_", "a_b", "a%b", ".*", "^a", "$", "a\\b", "a,b", "a|b",
+        "王", "王小明", "小明", "𠮷田", "吉田", "𠮷", "𪚥", "Müller", "MULLER", "mu\u0308ller", "ＷＡＮＧ", "wang",
+        "José", "jose", "Straße", "STRASSE", "ﬁn", "fin", "a b", "a  b", " a", "%", "_", "a_b", "a%b", ".*", "^a", "$",
+        "a\\b", "a,b", "a|b",
         "'", '"', "--", "１２", "12", "½", "İ", "i\u0307", "\uffee", "\ue000", "가", "각", "ा",
     ]),
     st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=4).filter(lambda text: text.strip() == text),
 )  # fmt: skip
-CODES = st.sampled_from(["1", "2", "A", "a", "a|b", "x,y", "$", "𠮷", "王", "a\\", "%", "1.0", " "[:0] + "b b"])
+CODES = st.sampled_from(["1", "2", "A", "a", "a|b", "x,y", "$", "𠮷", "王", "a\\", "%", "1.0", "b b"])
 SYSTEMS = st.sampled_from(["urn:a", "urn:b", "http://example.org/a|b", None])
 DATES = st.one_of(
     st.sampled_from([
-        "2024", "2024-05", "2024-05-17", "2024-05-18", "2024-02-29", "2023-12-31", "1949-10-01", "9999-12-31", "0001-01-01",
-        "1991-04-14", "1986-05-04",
+        "2024", "2024-05", "2024-05-17", "2024-05-18", "2024-02-29", "2023-12-31", "1949-10-01", "9999-12-31",
+        "0001-01-01", "1991-04-14", "1986-05-04",
     ]),
     st.dates().map(lambda day: day.isoformat()),
 )  # fmt: skip
 TIMES = st.one_of(
     DATES,
     st.sampled_from([
-        "2024-05-17T08:30:00+08:00", "2024-05-17T00:30:00Z", "2024-05-17T08:30:00.123+08:00", "2024-05-16T23:59:59-06:00",
-        "2024-05-17T00:00:00+08:00", "2024-05-16T16:00:00Z", "2024-12-31T23:59:60Z",
+        "2024-05-17T08:30:00+08:00", "2024-05-17T00:30:00Z", "2024-05-17T08:30:00.123+08:00",
+        "2024-05-16T23:59:59-06:00", "2024-05-17T00:00:00+08:00", "2024-05-16T16:00:00Z", "2024-12-31T23:59:60Z",
     ]),
 )  # fmt: skip
 PATIENTS = st.sampled_from([
@@ -132,19 +134,13 @@ def _token(_: list[Any]) -> st.SearchStrategy[str]:
 
 
 def _string(there: list[Any]) -> st.SearchStrategy[str]:
-    words = WORDS.filter(lambda word: normal(word) != "")
+    words = WORDS.filter(lambda word: normal(word))
     if not there:
         return words.map(escape)
     cut = st.builds(
         lambda text, a, b: text[a : a + b], st.sampled_from(there), st.integers(0, 2), st.integers(1, 4)
-    ).filter(lambda word: normal(word) != "")
-    return st.one_of(words, cut, st.sampled_from(there).filter(lambda word: normal(word) != "")).map(escape)
-
-
-def normal(text: str) -> str:
-    from server.search.kinds.string import normal
-
-    return normal(text)
+    ).filter(lambda word: normal(word))
+    return st.one_of(words, cut, st.sampled_from(there).filter(lambda word: normal(word))).map(escape)
 
 
 def _date(_: list[Any]) -> st.SearchStrategy[str]:
@@ -173,10 +169,7 @@ def criteria(draw: st.DrawFn, type: str, there: list[str]) -> tuple[str, str]:
     if draw(st.integers(0, 9)) == 0:
         return f"{code}:missing", draw(st.sampled_from(["true", "false"]))
     modifier = draw(st.sampled_from(["", "", *_MODIFIERS.get(kind, ())]))
-    if kind == "reference" and modifier:
-        values = st.sampled_from(["1", "2", f"{modifier}/1"])
-    else:
-        values = _VALUES[kind](there)
+    values = st.sampled_from(["1", "2", f"{modifier}/1"]) if kind == "reference" and modifier else _VALUES[kind](there)
     return f"{code}:{modifier}".rstrip(":"), ",".join(draw(st.lists(values, min_size=1, max_size=3)))
 
 

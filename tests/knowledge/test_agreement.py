@@ -26,8 +26,8 @@ SETTING = Setting(ZoneInfo("Asia/Shanghai"), servers.BASE)
 SEARCHES = 24  # searches an example: writing resources is the expensive part
 _examples = itertools.count()
 _health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-SHORT = settings(max_examples=60, deadline=None, suppress_health_check=_health)
-LONG = settings(max_examples=600, deadline=None, suppress_health_check=_health)
+SHORT = settings(max_examples=45, deadline=None, suppress_health_check=_health)
+LONG = settings(max_examples=400, deadline=None, suppress_health_check=_health)
 
 
 @pytest.fixture(scope="module")

@@ -175,8 +175,10 @@ SEARCHES = [
 
 @pytest.mark.parametrize("asked", [*ADDRESSES, *METHODS, *FORMATS, *JSON, *BODIES, *SEARCHES])
 async def test_a_request_is_refused_with_the_element_at_fault(face: Fhir, asked: Row) -> None:
-    issue = refused(await face.send(asked.method, asked.path, asked.body, **asked.headers), asked.status)
+    response = await face.send(asked.method, asked.path, asked.body, **asked.headers)
+    issue = refused(response, asked.status)
     assert (issue["code"], issue.get("expression", [""])) == (asked.code, [asked.expression]), issue
+    assert ("allow" in response.headers) == (asked.status == 405)
 
 
 async def test_an_unknown_parameter_is_left_out_only_when_asked_to_be(face: Fhir) -> None:
