@@ -20,6 +20,7 @@ from server.interaction.create import create
 from server.interaction.delete import delete
 from server.interaction.history import history
 from server.interaction.ids import check_id, new_id
+from server.interaction.links import resolve_links
 from server.interaction.outcome import Written
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
 from server.interaction.read import read, vread
@@ -29,7 +30,6 @@ from server.keys import Version
 from server.model import bundle as bundles
 from server.model import tables
 from server.model.outcome import operation_outcome, status_line
-from server.model.raw import replace_references
 from server.search.query import parameters
 
 
@@ -211,7 +211,7 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
         id = item.id or item.fresh_id
         if item.criteria:
             with _naming(item):
-                found, _ = await match(api, context, item.type, item.criteria)
+                found, _ = await match(api, context, item.type, item.criteria, taken)
             if found is not None:
                 id = found.id
                 if item.method == "POST":
@@ -238,7 +238,7 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
 async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str, str], taken: Taken) -> Planned:
     if item.method == "DELETE":
         return await plan_delete(api, context, item.type, item.id, item.if_match)
-    raw = replace_references(item.resource, _resolver(item, identities))
+    raw = await resolve_links(api, context, item.resource, item.full_url, item.type, identities)
     accepted = accept(raw, item.type, at=f"{item.at}.resource")
     if item.method == "PUT" and item.criteria:
         return await plan_conditional_update(api, context, accepted, item.criteria, item.fresh_id, taken, item.if_match)
@@ -248,27 +248,6 @@ async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str
         return await plan_update(api, context, accepted, item.id, item.if_match)
     claim = (await match(api, context, item.type, item.criteria))[1] if item.criteria else ""
     return plan_create(api, accepted, item.fresh_id, claim, taken)
-
-
-def _resolver(item: Item, identities: dict[str, str]) -> Callable[[str], str | None]:
-    """References to a fullUrl of the Bundle, as written or relative to the entry's base (bundle.html#references)."""
-    base = (
-        item.full_url[: -len(f"{item.type}/{item.full_url.rpartition('/')[2]}")]
-        if (item.full_url.startswith(("http://", "https://")))
-        else ""
-    )
-
-    def resolve(reference: str) -> str | None:
-        found = identities.get(reference)
-        if found is None and base and ":" not in reference:
-            found = identities.get(base + reference)
-        if found is None and reference.startswith("urn:"):
-            whole, mark, fragment = reference.partition("#")
-            if mark and whole in identities:
-                return f"{identities[whole]}#{fragment}"
-        return found
-
-    return resolve
 
 
 class _WithId(msgspec.Struct):

@@ -1,14 +1,18 @@
 """Conditional writes: which resource do criteria mean? (https://hl7.org/fhir/R4/http.html#ccreate, #cond-update)."""
 
-from server.errors import Invalid, Stale
+from server.errors import Forbidden, Invalid, Stale
 from server.interaction.api import Api
 from server.interaction.context import Context
+from server.interaction.plan import Taken
 from server.keys import Version
 from server.search.query import parameters, parse
 
 
-async def match(api: Api, context: Context, type: str, criteria: str) -> tuple[Version | None, str]:
-    """(the one resource that matches, or None; the claim key of these criteria). Raises Stale (412) when several do.
+async def match(
+    api: Api, context: Context, type: str, criteria: str, taken: Taken | None = None
+) -> tuple[Version | None, str]:
+    """(the one resource that matches, or None; the claim key of these criteria). Raises Stale (412) when several do,
+    and Forbidden when nothing matches because the caller may not see who holds the claim (`taken`, see plan.py).
 
     The claim key is the criteria in one spelling: two writers with the same criteria meet on it, so a conditional
     create is free of races without a lock.
@@ -21,4 +25,7 @@ async def match(api: Api, context: Context, type: str, criteria: str) -> tuple[V
     if len(hits) > 1:
         raise Stale(f"the criteria {type}?{criteria} match more than one resource", f"{type}?{criteria}")
     claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in asked)
+    holder = (taken or {}).get(claim)
+    if not hits and holder and await api.records(context).hidden(*holder.split("/")):
+        raise Forbidden(f"{type}?{criteria} may not be written", f"{type}?{criteria}")
     return (hits[0] if hits else None), claim

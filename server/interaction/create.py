@@ -19,7 +19,7 @@ async def create(api: Api, context: Context, type: str, raw: bytes, if_none_exis
     async def plan(taken: Taken) -> list[Planned]:
         if not if_none_exist:
             return [plan_create(api, accepted, id)]
-        found, claim = await match(api, context, type, if_none_exist)
+        found, claim = await match(api, context, type, if_none_exist, taken)
         return [Planned(None, found) if found else plan_create(api, accepted, id, claim, taken)]
 
     written = (await carry_out(api, plan))[0]

@@ -48,7 +48,7 @@ async def plan_conditional_update(
 ) -> Planned:  # fmt: skip
     """The body's id may be missing; if given it must be that of the match (or, without a match, it is used)."""
     type, given = accepted.resource["resourceType"], accepted.resource.get("id")
-    found, claim = await match(api, context, type, criteria)
+    found, claim = await match(api, context, type, criteria, taken)
     if found is None:
         if given is not None:
             return await plan_update(api, context, accepted, check_id(given, f"{type}.id"), if_match, claim, taken)

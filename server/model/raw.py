@@ -1,6 +1,7 @@
 """Bodies as bytes: members are cut out and joined as raw spans, so decimals, unknown extensions and key order stay
 as they were written (design rule 2). Nothing here builds a model."""
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from server.keys import Draft
+from server.model import tables
 
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder().encode
@@ -78,14 +80,48 @@ def compact(raw: bytes) -> bytes:
     return _OUTSIDE_STRINGS.sub(lambda found: found[1] or b"", raw)
 
 
-def replace_references(raw: bytes, resolve: Callable[[str], str | None]) -> bytes:
-    """Rewrites the values of `reference` members for which `resolve` has another; all other bytes stay.
+def references(raw: bytes) -> list[str]:
+    """The values of all `reference` members, wherever they stand."""
+    return [_string(found[2]) for found in _REFERENCE.finditer(raw)]
 
-    A `"reference":` inside a string is preceded by a backslash and cannot match.
+
+def replace_links(raw: bytes, reference: Callable[[str], str | None], uri: Callable[[str], str | None]) -> bytes:
+    """Rewrites `reference` members, uri members and links in the narrative for which there is another; all other bytes
+    stay. A `"reference":` inside a string has a backslash before its quotes and cannot match.
     """
+    replaced = _REFERENCE.sub(lambda found: _member(found, reference), raw)
+    if b"urn:" in replaced:
+        replaced = _uri_members().sub(lambda found: _member(found, uri), replaced)
+        replaced = _HREF.sub(lambda found: _href(found, uri), replaced)
+    return replaced
 
-    def one(found: re.Match[bytes]) -> bytes:
-        target = resolve(msgspec.json.decode(b'"' + found[2] + b'"', type=str))
-        return found[0] if target is None else found[1] + _ENCODE(target)
 
-    return _REFERENCE.sub(one, raw)
+def _member(found: re.Match[bytes], resolve: Callable[[str], str | None]) -> bytes:
+    target = resolve(_string(found[2]))
+    return found[0] if target is None else found[1] + _ENCODE(target)
+
+
+def _href(found: re.Match[bytes], resolve: Callable[[str], str | None]) -> bytes:
+    target = resolve(found[2].decode())
+    return found[0] if target is None else found[1] + target.encode()
+
+
+def _string(raw: bytes) -> str:
+    return msgspec.json.decode(b'"' + raw + b'"', type=str)
+
+
+_HREF = re.compile(rb"""((?:href|src)\s*=\s*(?:\\"|'))(urn:(?:uuid|oid):[0-9a-zA-Z.-]+)""")
+_URIS = ("uri", "url", "oid", "uuid")
+
+
+@functools.cache
+def _uri_members() -> re.Pattern[bytes]:
+    """Members that hold a uri, url, oid or uuid in some type of R4 (canonicals are not links to an entry)."""
+    names = {
+        name
+        for node in tables.nodes()
+        for element in tables.node(node)
+        for name, type in element.json_names.items()
+        if type in _URIS
+    }
+    return re.compile(rb'("(?:%b)"\s*:\s*)"(urn:(?:uuid|oid):[^"\\]*)"' % b"|".join(sorted(n.encode() for n in names)))

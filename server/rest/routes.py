@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -41,6 +41,7 @@ class Service:
     root: str = "/fhir"
     grant: Callable[[Request], Access] = lambda request: EVERYTHING
     started: str = ""
+    statements: dict[str, bytes] = field(default_factory=dict)  # CapabilityStatements made, by base URL
 
     def context(self, request: Request) -> Context:
         return Context(
@@ -101,7 +102,15 @@ def _level(parts: Sequence[str]) -> str:
 # ---------------------------------------------------------------------------------------------------- handlers
 async def _metadata(service: Service, request: Request) -> Answer:
     base = request.base(service.base_url, service.root)
-    return Answer(200, [], orjson.dumps(capability(service.api, base, service.version, service.started)))
+    body = service.statements.get(base)
+    if body is None:
+        body = orjson.dumps(capability(service.api, base, service.version, service.started))
+        if len(service.statements) < _STATEMENTS_KEPT:  # the base is what clients call us: a few names, not many
+            service.statements[base] = body
+    return Answer(200, [], body)
+
+
+_STATEMENTS_KEPT = 16
 
 
 async def _read(service: Service, request: Request) -> Answer:

@@ -254,3 +254,14 @@ async def test_the_filter_costs_the_other_caller_nothing(callers: Callers) -> No
     for address in [*HIDDEN, *SEEN]:
         done(await all_.get(address))
     assert done(await all_.get("_history?_count=100"))["total"] == len(DATA)
+
+
+async def test_criteria_that_only_a_hidden_resource_meets_make_no_second_one(callers: Callers) -> None:
+    all_, some = callers
+    done(await all_.delete("Patient/hidden"), 204)
+    done(await all_.put("Patient?identifier=once", {**patient("hidden"), "identifier": [{"value": "once"}]}), 201)
+    body = {"resourceType": "Patient", "identifier": [{"value": "once"}]}
+    refused(await some.post("Patient", body, if_none_exist="identifier=once"), 403)
+    refused(await some.put("Patient?identifier=once", body), 403)
+    refused(await some.post("", bundle("transaction", post(body, ifNoneExist="identifier=once"))), 403)
+    assert await all_.ids("Patient?identifier=once") == ["hidden"]
