@@ -280,7 +280,7 @@ class Writer:
         return "str", (p, entry.key, rid, raw), (entry.rank,)
 
     def _widen(self, p: int, entry: Entry) -> None:
-        """Keeps what bounds a walk over a parameter's spans (translate.py): it only ever grows."""
+        """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
         width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != 0)
         if (width, more) != (widest, several):
