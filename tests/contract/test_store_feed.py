@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from server.errors import Invalid
 from server.keys import Change, StaleWrite, Version
 from server.store.opening import open_store
 from server.store.port import MULTI_PROCESS, Store
@@ -122,9 +123,16 @@ async def test_concurrent_commits_never_appear_before_what_was_shown(store: Stor
     assert shown == expected[: len(shown)]
 
 
+async def _a_second_writer_is_refused(url: str) -> None:
+    """What a store with one writer process does instead: nobody writes beside it unnoticed."""
+    with pytest.raises(Invalid, match="another server"):
+        await open_store(url)
+
+
 async def test_two_processes_write_one_store_and_both_feeds_are_whole(url: str, store: Store) -> None:
     if MULTI_PROCESS not in store.abilities:
-        pytest.skip(f"{store.name} has one writer process by design")
+        await _a_second_writer_is_refused(url)
+        return
     other = await open_store(url)
     ended = asyncio.Event()
     try:
@@ -153,7 +161,8 @@ async def test_two_processes_write_one_store_and_both_feeds_are_whole(url: str, 
 
 async def test_what_one_process_wrote_the_other_reads_and_continues(url: str, store: Store) -> None:
     if MULTI_PROCESS not in store.abilities:
-        pytest.skip(f"{store.name} has one writer process by design")
+        await _a_second_writer_is_refused(url)
+        return
     other = await open_store(url)
     try:
         first = await Author(store).put("A", "1", term("A.p", "x"))

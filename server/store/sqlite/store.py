@@ -5,13 +5,14 @@ LOOP_BUDGET seconds and run again in a thread, under QUERY_LIMIT: the event loop
 """
 
 import asyncio
+import fcntl
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
@@ -64,6 +65,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = _only_writer(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         for name, value in schema.PRAGMAS.items():
             self._db.execute(f"PRAGMA {name}={value}")
@@ -187,6 +189,18 @@ class SqliteStore:
             reader.db.close()
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+        self._lock.close()
+
+
+def _only_writer(path: Path) -> IO[bytes]:
+    """The lock of the one process that may write here; a kill frees it. Raises Invalid when another holds it."""
+    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        lock.close()
+        raise Invalid(f"another server writes in {path.parent}: give this one a folder of its own") from held
+    return lock
 
 
 async def open_sqlite(url: str) -> SqliteStore:
