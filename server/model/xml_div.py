@@ -1,9 +1,8 @@
 """A narrative `div` inside FHIR XML -> the text that JSON keeps of it: the bytes as they stand where possible
 (https://hl7.org/fhir/R4/xml.html, https://hl7.org/fhir/R4/narrative.html)."""
 
-from xml.sax.saxutils import escape
-
-_IN_ATTRIBUTES = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+_IN_ATTRIBUTES = {**_IN_TEXT, **str.maketrans({'"': "&quot;", "\t": "&#9;", "\n": "&#10;"})}
 _XML = "http://www.w3.org/XML/1998/namespace"
 
 
@@ -26,7 +25,7 @@ class Div:
         self._close()
         self._parts.append(f"<{local}")
         if space != self._spaces[-1]:
-            self._parts.append(f' xmlns="{escape(space, _IN_ATTRIBUTES)}"')
+            self._parts.append(f' xmlns="{space.translate(_IN_ATTRIBUTES)}"')
         self._spaces.append(space)
         for place in range(0, len(attributes), 2):
             of, name, prefix = split(attributes[place])
@@ -35,14 +34,15 @@ class Div:
             elif of:
                 self._whole = False  # no attribute of XHTML: the validator refuses it by its name
                 name = f"{prefix}:{name}"
-                self._parts.append(f' xmlns:{prefix}="{escape(of, _IN_ATTRIBUTES)}"')
-            self._parts.append(f' {name}="{escape(attributes[place + 1], _IN_ATTRIBUTES)}"')
+                self._parts.append(f' xmlns:{prefix}="{of.translate(_IN_ATTRIBUTES)}"')
+            self._parts.append(f' {name}="{attributes[place + 1].translate(_IN_ATTRIBUTES)}"')
         self._open = True
         self.depth += 1
 
     def end(self, tag: str, at: int) -> bool:
         """Whether this was the end of the div itself; `at` is the byte where the end tag begins."""
-        if self._open:
+        empty = self._open
+        if empty:
             self._parts.append("/>")
             self._open = False
         else:
@@ -51,13 +51,15 @@ class Div:
         self.depth -= 1
         if self.depth:
             return False
-        # the end of an empty-element tag is reported behind it
-        self._to = self._body.index(b">", at) + 1 if self._body.startswith(b"</", at) else at
+        if empty and self._body.endswith(b"/>", 0, at):  # the end of an empty-element tag is reported behind it
+            self._to = at
+        else:
+            self._to = self._body.index(b">", at) + 1
         return True
 
     def say(self, text: str) -> None:
         self._close()
-        self._parts.append(escape(text, {"\r": "&#13;"}))
+        self._parts.append(text.translate(_IN_TEXT))
 
     def comment(self, text: str) -> None:
         self._close()

@@ -199,6 +199,9 @@ def test_a_prefix_for_the_namespace_means_the_same() -> None:
         ('<h:div><h:p title="a &quot;&#10;">x &amp; y<h:br/></h:p></h:div>', "rewritten"),
         ('<h:div xmlns:h="http://www.w3.org/1999/xhtml"><!-- c --><h:p/></h:div>', "rewritten"),
         (DIV + "<p  class='a>b'>x &#160; y</p ></div\n>", "as it is"),
+        ('<div xmlns="http://www.w3.org/1999/xhtml"/>', "as it is"),
+        (DIV + "</div>", "as it is"),
+        (DIV + "<br/></div>", "as it is"),
         (DIV + '<h:b>x</h:b><i xml:lang="zh">y</i></div>', "rewritten"),
     ],
 )
