@@ -11,7 +11,7 @@ from server.search.kinds import KINDS
 SOFTWARE = "tiercare"
 INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "history-type", "search-type")
 SYSTEM = ("transaction", "batch", "history-system")
-FORMATS = ("application/fhir+json", "json")
+FORMATS = ("application/fhir+json", "json", "application/fhir+xml", "xml")
 
 
 def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any]:

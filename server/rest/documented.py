@@ -44,7 +44,10 @@ _COMPONENTS = {
         }
     }
 }
-_RESOURCE = {"application/fhir+json": {"schema": {"$ref": "#/components/schemas/Resource"}}}
+_RESOURCE = {
+    "application/fhir+json": {"schema": {"$ref": "#/components/schemas/Resource"}},
+    "application/fhir+xml": {"schema": {"type": "string"}},
+}
 _TYPE = {
     "name": "type",
     "in": "path",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from server.errors import MediaType, NotAcceptable
+from server.model import xml_read, xml_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,13 @@ def _as_it_is(body: bytes) -> bytes:
 JSON = Format(
     "application/fhir+json", ("application/json", "text/json", "json", "application/json+fhir"), _as_it_is, _as_it_is
 )
-FORMATS: tuple[Format, ...] = (JSON,)
+XML = Format(
+    "application/fhir+xml",
+    ("application/xml", "text/xml", "xml", "application/xml+fhir"),
+    xml_read.read,
+    xml_write.write,
+)
+FORMATS: tuple[Format, ...] = (JSON, XML)
 _BY_NAME = {name: found for found in FORMATS for name in (found.mime, *found.aliases)}
 _ANY = ("*/*", "application/*", "text/html")  # a browser asks for html; it gets JSON
 

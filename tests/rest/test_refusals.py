@@ -63,16 +63,23 @@ METHODS = [
 ]
 
 FORMATS = [
-    row("GET Patient/1", 406, "not-supported", "http.Accept", accept="application/fhir+xml"),
+    row("GET Patient/1", 406, "not-supported", "http.Accept", accept="application/fhir+turtle"),
     row("GET Patient/1", 406, "not-supported", "http.Accept", accept="application/pdf, text/csv;q=0.5"),
     row("GET Patient/1", 406, "not-supported", "http.Accept", accept="application/json;q=0"),
-    row("GET metadata?_format=xml", 406, "not-supported", "_format"),
-    row("GET Patient?_format=application/fhir%2Bxml", 406, "not-supported", "_format"),
-    row("POST Patient", 415, "not-supported", "http.Content-Type", b"<Patient/>", content_type="application/fhir+xml"),
+    row("GET metadata?_format=ttl", 406, "not-supported", "_format"),
+    row("GET Patient?_format=application/fhir%2Bturtle", 406, "not-supported", "_format"),
+    row(
+        "POST Patient",
+        415,
+        "not-supported",
+        "http.Content-Type",
+        b"[] a fhir:Patient.",
+        content_type="application/fhir+turtle",
+    ),
     row("POST Patient", 415, "not-supported", "http.Content-Type", PATIENT, content_type="text/plain"),
     row("POST Patient", 415, "not-supported", "http.Content-Type", b"{}", content_type=""),
     row("PUT Patient/1", 415, "not-supported", "http.Content-Type", PATIENT, content_type="application/pdf"),
-    row("POST ", 415, "not-supported", "http.Content-Type", b"<Bundle/>", content_type="text/xml"),
+    row("POST ", 415, "not-supported", "http.Content-Type", b"[] a fhir:Bundle.", content_type="text/turtle"),
     row("POST Patient/_search", 415, "not-supported", "http.Content-Type", b"{}", content_type="application/json"),
 ]
 
