@@ -9,7 +9,7 @@ from server.interaction.context import Context
 from server.interaction.paging import seal, unseal
 from server.keys import Version
 from server.model.subset import asked
-from server.search.query import CURSOR, IGNORED, Parameters
+from server.search.query import CURSOR, IGNORED, LINKED, Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
     versions, onward = await api.records(context).history(type, id, before, count)
     if id is not None and not versions and before is None:
         raise NotFound(f"{type}/{id} is not known", type or "")
-    link, own = f"{context.base}/{place}", [(n, v) for n, v in parameters if n != CURSOR]
+    link, own = f"{context.base}/{place}", [(n, v) for n, v in parameters if n != CURSOR and n not in IGNORED - LINKED]
     total = len(versions) if onward is None and before is None else None
     next = f"{link}?{urlencode([*own, (CURSOR, seal(api.page_key, place, onward))])}" if onward is not None else ""
     if subset is not None:

@@ -17,6 +17,7 @@ from server.search.kinds.kind import Asked, Setting, split, unescape
 Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
+LINKED = frozenset({"_pretty"})  # of these, what page links carry on
 NOT_YET = frozenset(
     {
         "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_contained",
@@ -67,7 +68,8 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
     query = Query(type)
     for name, value in parameters:
         if name in IGNORED:
-            query.shown.append((name, value))
+            if name in LINKED:
+                query.shown.append((name, value))
             continue
         try:
             _one(query, name, value, setting)

@@ -3,6 +3,7 @@
 
 import itertools
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from server.keys import Version
 from server.model import tables
 from server.model.raw import members
 from server.model.subset import SYSTEM, asked
+from tests import servers
 from tests.client import Fhir, Resource, bundle, done, entry, links, put, refused, statuses
 
 SUBSETTED = {"system": SYSTEM, "code": "SUBSETTED"}
@@ -63,9 +65,12 @@ SHAPES = [
 
 
 @pytest.fixture(scope="module")
-async def shaped(face: Fhir) -> Fhir:
-    await face.store(PATIENT, ORGANIZATION)
-    return face
+async def shaped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fhir]:
+    """An app of its own, so that the history of all types fits on a page."""
+    async with servers.in_process(servers.app_on("", tmp_path_factory.mktemp("shaped"))) as http:
+        fhir = Fhir(http, servers.BASE)
+        await fhir.store(PATIENT, ORGANIZATION)
+        yield fhir
 
 
 def resources(page: Resource) -> list[Resource]:
@@ -189,16 +194,16 @@ async def test_a_count_is_for_searches_only(shaped: Fhir, path: str) -> None:
     }  # fmt: skip
 
 
-async def test_page_links_carry_the_shape_to_the_next_page(face: Fhir, mark: str) -> None:
-    await face.store(*({"resourceType": "Patient", "id": f"{mark}-{n}", "meta": {"tag": [{"code": mark}]},
+async def test_page_links_carry_the_shape_to_the_next_page(shaped: Fhir, mark: str) -> None:
+    await shaped.store(*({"resourceType": "Patient", "id": f"{mark}-{n}", "meta": {"tag": [{"code": mark}]},
                         "birthDate": "2000-01-01", "gender": "male"} for n in range(5)))  # fmt: skip
-    for words in ("_elements=gender&_pretty=true", "_summary=text&_format=json", "_summary=data"):
-        pages = await face.pages(f"Patient?_tag={mark}&_count=2&{words}")
+    for words in ("_elements=gender&_pretty=true", "_summary=text&_pretty=false", "_summary=data"):
+        pages = await shaped.pages(f"Patient?_tag={mark}&_count=2&{words}")
         assert [len(page["entry"]) for page in pages] == [2, 2, 1]
         assert all(words.split("&")[0] in links(page)["self"] for page in pages)
         assert all(words.split("&")[-1] in links(page)["self"] for page in pages)
         assert all(SUBSETTED in one["meta"]["tag"] for page in pages for one in resources(page))
-    history = await face.pages("Patient/_history?_count=2&_elements=gender")
+    history = await shaped.pages("Patient/_history?_count=2&_elements=gender")
     assert all(SUBSETTED in one["meta"]["tag"] for page in history for one in resources(page))
 
 
