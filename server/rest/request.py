@@ -42,7 +42,8 @@ class Request:
 
     async def body(self, limit: int) -> bytes:
         """Without its Content-Encoding. Raises TooLarge past `limit` bytes, sent or inflated; MediaType."""
-        return await inflate(await self._sent(limit), self.header("content-encoding"), limit)
+        sent, coding = await self._sent(limit), self.header("content-encoding")
+        return await inflate(sent, coding, limit) if coding else sent
 
     async def _sent(self, limit: int) -> bytes:
         declared = self.header("content-length")
