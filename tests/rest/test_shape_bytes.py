@@ -1,13 +1,16 @@
 """_pretty, gzip in both directions and Vary (https://hl7.org/fhir/R4/http.html#parameters, RFC 9110)."""
 
 import gzip
+import random
 import zlib
+from pathlib import Path
 
 import httpx
 import pytest
 
 from server.model.raw import compact, pretty
-from server.rest.coding import takes_gzip
+from server.rest.coding import deflate, takes_gzip
+from tests import servers
 from tests.client import Fhir, done, refused
 
 LONG = {"resourceType": "Patient", "id": "long", "name": [{"text": f"王 {n} {n * n}"} for n in range(200)]}
@@ -165,3 +168,32 @@ async def test_a_coded_body_that_cannot_be_read_is_refused(
 
 async def test_identity_is_a_coding_that_changes_nothing(face: Fhir) -> None:
     done(await face.post("Patient", BODY, content_encoding="identity"), 201)
+
+
+# ------------------------------------------------------------------------------------------- settings, description
+@pytest.mark.parametrize("size", [0, 1, 1400, 16 * 1024, 16 * 1024 + 1, 64 * 1024, 300_000])
+async def test_what_is_gzipped_is_the_same_again_at_every_size(size: int) -> None:
+    body = bytes(random.Random(size).choices(b'{"a":1.0},', k=size))
+    assert gzip.decompress(await deflate(body)) == body
+
+
+@pytest.mark.parametrize(("least", "zipped"), [(0, False), (10, True), (1_000_000, False)])
+async def test_the_setting_says_from_which_size_on(tmp_path: Path, least: int, zipped: bool) -> None:
+    async with servers.in_process(servers.app_on("", tmp_path, gzip_min_bytes=least)) as http:
+        response = await http.get(f"{servers.BASE}/metadata", headers={"accept-encoding": "gzip"})
+        assert ("content-encoding" in response.headers) == zipped
+        assert response.json()["resourceType"] == "CapabilityStatement"
+
+
+async def test_the_limit_of_a_body_holds_for_what_it_inflates_to(tmp_path: Path) -> None:
+    async with servers.in_process(servers.app_on("", tmp_path, body_max_bytes=2000)) as http:
+        fhir = Fhir(http, servers.BASE)
+        for spaces, status in ((2000 - len(BODY), 201), (2001 - len(BODY), 413)):
+            sent = gzip.compress(BODY + b" " * spaces)
+            assert (await fhir.post("Patient", sent, content_encoding="gzip")).status_code == status
+
+
+async def test_openapi_names_the_parameters_of_a_read(face: Fhir) -> None:
+    outside = face.base.removesuffix("/fhir")
+    read = done(await face.get(f"{outside}/openapi.json"))["paths"]["/fhir/{type}/{id}"]["get"]
+    assert {"_summary", "_elements"} <= {parameter["name"] for parameter in read["parameters"]}
