@@ -30,6 +30,7 @@ SETTINGS = (
     Setting("history_max", 1000, "versions on a history page at most"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
     Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
+    Setting("gzip_min_bytes", 1400, "bytes from which on an answer is gzipped for clients that take it; 0: never"),
     Setting("write_attempts", 10, "tries of a write that meets other writers before it is answered 409"),
     Setting("page_key", "", "secret that signs page links; empty: one is kept in the data folder"),
 )
@@ -52,6 +53,7 @@ class Settings:
     history_max: int
     bundle_entries_max: int
     body_max_bytes: int
+    gzip_min_bytes: int
     write_attempts: int
     page_key: str
 

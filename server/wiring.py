@@ -51,6 +51,7 @@ def build_app(settings: Settings) -> App:
                 settings.base_url.rstrip("/"),
                 ROOT,
                 started=now(),
+                gzip_min_bytes=settings.gzip_min_bytes,
             )
         finally:
             await store.close()

@@ -30,6 +30,7 @@ from server.keys import Version
 from server.model import bundle as bundles
 from server.model import tables
 from server.model.outcome import operation_outcome, status_line
+from server.model.subset import asked
 from server.search.query import parameters
 
 
@@ -315,12 +316,17 @@ def _kind_of_get(item: Item) -> str:
 
 async def _get_read(api: Api, context: Context, item: Item) -> bytes:
     version = await read(api, context, item.type, item.id)
-    return bundles.response_entry("200 OK", version, resource=version.body)
+    return _whole_or_subset(item, version)
 
 
 async def _get_vread(api: Api, context: Context, item: Item) -> bytes:
     version = await vread(api, context, item.type, item.id, item.version)
-    return bundles.response_entry("200 OK", version, resource=version.body)
+    return _whole_or_subset(item, version)
+
+
+def _whole_or_subset(item: Item, version: Version) -> bytes:
+    subset = asked(_parameters(item), item.type)
+    return bundles.response_entry("200 OK", version, resource=(subset.cut(version) if subset else version).body)
 
 
 async def _get_search(api: Api, context: Context, item: Item) -> bytes:

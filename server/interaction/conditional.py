@@ -5,7 +5,9 @@ from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.plan import Taken
 from server.keys import Version
-from server.search.query import parameters, parse
+from server.search.query import IGNORED, parameters, parse
+
+_OF_ANSWERS = IGNORED | {"_summary", "_elements"}  # a write is answered as Prefer says: they shape nothing here
 
 
 async def match(
@@ -17,7 +19,7 @@ async def match(
     The claim key is the criteria in one spelling: two writers with the same criteria meet on it, so a conditional
     create is free of races without a lock.
     """
-    asked = sorted(parameters(criteria.removeprefix("?")))
+    asked = sorted(pair for pair in parameters(criteria.removeprefix("?")) if pair[0] not in _OF_ANSWERS)
     query = parse(type, asked, api.setting)
     if not query.tests:
         raise Invalid("conditional criteria must name at least one search parameter", f"{type}?{criteria}")

@@ -9,13 +9,14 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.errors import Conflict, Forbidden, Stale
+from server.errors import Conflict, Forbidden, Stale, Unprocessable
 from server.interaction.accept import Accepted, entries_of, stored_draft
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.outcome import Written
 from server.keys import Claimed, StaleWrite, Version, Write
 from server.model.raw import same_content
+from server.model.subset import subsetted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,14 @@ async def plan_update(
     claim: str = "",
     taken: Taken | None = None,
 ) -> Planned:
-    """An update, or a create under the client's id. Raises Stale, Forbidden, NotAllowed-like errors."""
+    """An update, or a create under the client's id. Raises Stale, Forbidden, Unprocessable (SUBSETTED)."""
     type = accepted.resource["resourceType"]
+    if subsetted(accepted.resource):
+        raise Unprocessable(
+            f"the body is tagged SUBSETTED: it is a part of {type}/{id}, and updating with it would lose the rest; "
+            "read the whole resource and change that",
+            f"{type}.meta.tag",
+        )
     current = await _current(api, context, type, id)
     _check_match(type, id, current, if_match)
     draft, living = accepted.draft(id), current is not None and not current.deleted

@@ -31,10 +31,11 @@ async def search(api: Api, context: Context, type: str, parameters: Parameters) 
     query = parse(type, parameters, api.setting, lenient=context.lenient)
     records = api.records(context)
     link = f"{context.base}/{type}"
-    own = urlencode(query.used, safe=":/,|$")
+    own = urlencode(query.used, safe=":/,|$")  # what page links are sealed with
+    shown = urlencode([*query.used, *query.shown], safe=":/,|$")
     select = query.select(_page_size(api, query))
     if query.summary == "count" or query.count == 0:
-        return Found([], [], await records.count(type, select.test), _join(link, own), "")
+        return Found([], [], await records.count(type, select.test), _join(link, shown), "")
     if query.cursor:
         select = replace(select, after=tuple(unseal(api.page_key, f"{type}?{own}", query.cursor)))
     page = await records.select(select)
@@ -46,10 +47,14 @@ async def search(api: Api, context: Context, type: str, parameters: Parameters) 
     onward = ""
     if page.next is not None:
         cursor = seal(api.page_key, f"{type}?{own}", page.next)
-        onward = _join(link, "&".join(part for part in (own, f"{CURSOR}={cursor}") if part))
+        onward = _join(link, "&".join(part for part in (shown, f"{CURSOR}={cursor}") if part))
     included = await _include(api, records, query.includes, page.versions)
-    here = f"{own}&{CURSOR}={query.cursor}".lstrip("&") if query.cursor else own
-    return Found(page.versions, included, total, _join(link, here), onward)
+    here = f"{shown}&{CURSOR}={query.cursor}".lstrip("&") if query.cursor else shown
+    hits = page.versions
+    if query.subset is not None:
+        hits = [query.subset.cut(hit) for hit in hits]
+        included = [query.subset.cut(one, included=True) for one in included]
+    return Found(hits, included, total, _join(link, here), onward)
 
 
 def _page_size(api: Api, query: Query) -> int:

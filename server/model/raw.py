@@ -3,7 +3,7 @@ as they were written (design rule 2). Nothing here builds a model."""
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,16 @@ _SET_BY_SERVER = ("versionId", "lastUpdated")
 def members(raw: bytes | msgspec.Raw) -> dict[str, bytes]:
     """Top-level members of a JSON object as raw spans, in their order. Raises msgspec.DecodeError."""
     return {key: bytes(value) for key, value in _DECODER.decode(raw).items()}
+
+
+def joined(found: Mapping[str, bytes]) -> bytes:
+    """The JSON object of these members: the way back from `members`."""
+    return b"{" + b",".join(_ENCODE(key) + b":" + value for key, value in found.items()) + b"}"
+
+
+def pretty(raw: bytes) -> bytes:
+    """JSON indented by two; numbers and strings as written."""
+    return msgspec.json.format(raw, indent=2)
 
 
 @dataclass(frozen=True, slots=True)

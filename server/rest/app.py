@@ -9,9 +9,11 @@ from contextlib import AbstractAsyncContextManager
 
 import structlog
 
-from server.errors import Issue, NotAllowed, TiercareError
+from server.errors import Invalid, Issue, NotAllowed, TiercareError
+from server.model import raw
 from server.model.outcome import operation_outcome, status_of
 from server.rest import formats
+from server.rest.coding import deflate, takes_gzip
 from server.rest.request import Receive, Request, Scope, Send
 from server.rest.response import Answer, Headers
 from server.rest.routes import Service, allowed, answer
@@ -19,6 +21,7 @@ from server.rest.routes import Service, allowed, answer
 log = structlog.get_logger()
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Opening = Callable[[], AbstractAsyncContextManager[Service]]
+_VARY = (b"vary", b"accept, accept-encoding")
 
 
 class App:
@@ -41,10 +44,11 @@ class App:
                 await self._rest(scope, receive, send)
 
     async def _fhir(self, request: Request, send: Send) -> None:
-        format = formats.JSON
+        format, pretty = formats.JSON, False
         try:
             override = dict(request.parameters()).get("_format") if "_format" in request.query else None
             format = formats.wanted(request.header("accept"), override)
+            pretty = "_pretty" in request.query and _wants_pretty(request)
             assert self._service is not None
             result = _represented(await answer(self._service, request), format)
         except TiercareError as error:
@@ -57,7 +61,23 @@ class App:
         except Exception:
             log.exception("a request failed", method=request.method, path="/".join(request.parts[:1]))
             result = _problem(500, [Issue("exception", "the server made a mistake; it is logged")], format)
-        await _send(send, request, result, format)
+        if pretty and result.body and format is formats.JSON:
+            result = result._replace(body=raw.pretty(result.body))
+        await self._send(send, request, result, format)
+
+    async def _send(self, send: Send, request: Request, result: Answer, format: formats.Format) -> None:
+        body = result.body or b""
+        headers = [*result.headers, _VARY]
+        if result.status not in (204, 304):
+            least = self._service.gzip_min_bytes if self._service else 0
+            if body and 0 < least <= len(body) and takes_gzip(request.header("accept-encoding")):
+                body = await deflate(body)
+                headers.append((b"content-encoding", b"gzip"))
+            if body:
+                headers.append((b"content-type", f"{format.mime}; charset=utf-8".encode()))
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": result.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
     async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._documented is None:
@@ -90,12 +110,8 @@ def _problem(status: int, issues: Sequence[Issue], format: formats.Format, heade
     return _represented(Answer(status, headers or [], operation_outcome(issues)), format)
 
 
-async def _send(send: Send, request: Request, result: Answer, format: formats.Format) -> None:
-    body = result.body or b""
-    headers = [*result.headers]
-    if result.status not in (204, 304):
-        if body:
-            headers.append((b"content-type", f"{format.mime}; charset=utf-8".encode()))
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": result.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+def _wants_pretty(request: Request) -> bool:
+    value = dict(request.parameters()).get("_pretty", "false")
+    if value not in ("true", "false"):
+        raise Invalid(f"_pretty is true or false, not '{value}'", "_pretty")
+    return value == "true"

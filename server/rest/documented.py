@@ -70,6 +70,7 @@ _PARAMETERS = {
     "explode": True,
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
 }
+_SHAPES = tuple({**_PARAMETERS, "name": name, "schema": {"type": "string"}} for name in ("_summary", "_elements"))
 # (path, method, interaction, parameters, has a body, status of success)
 _ROWS: tuple[tuple[str, str, str, list[dict[str, Any]], bool, str], ...] = (
     ("", "post", "batch or transaction", [], True, "200"),
@@ -95,7 +96,7 @@ def _paths(root: str) -> dict[str, Any]:
             "summary": interaction,
             "tags": ["FHIR R4"],
             "operationId": f"{method}_{interaction}".replace(" ", "_").replace(",", ""),
-            "parameters": parameters,
+            "parameters": [*parameters, *(_SHAPES if method == "get" and path != "/metadata" else ())],
             "responses": {
                 status: {"description": interaction, **({} if status == "204" else {"content": _RESOURCE})},
                 "default": {"description": "OperationOutcome", "content": _RESOURCE},

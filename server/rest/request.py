@@ -5,6 +5,7 @@ from typing import Any
 
 from server.errors import Invalid, TooLarge
 from server.rest import formats
+from server.rest.coding import inflate
 from server.search.query import parameters
 
 Scope = MutableMapping[str, Any]
@@ -40,7 +41,11 @@ class Request:
         return f"{self._scope.get('scheme', 'http')}://{host}{root}"
 
     async def body(self, limit: int) -> bytes:
-        """Raises TooLarge past `limit` bytes."""
+        """Without its Content-Encoding. Raises TooLarge past `limit` bytes, sent or inflated; MediaType."""
+        sent, coding = await self._sent(limit), self.header("content-encoding")
+        return await inflate(sent, coding, limit) if coding else sent
+
+    async def _sent(self, limit: int) -> bytes:
         declared = self.header("content-length")
         if declared.isdigit() and int(declared) > limit:
             raise TooLarge(f"the body has {declared} bytes, {limit} is the limit", "http.Content-Length")

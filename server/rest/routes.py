@@ -21,6 +21,7 @@ from server.interaction.search import search
 from server.interaction.update import conditional_update, update
 from server.keys import Version, milliseconds_of
 from server.model import bundle, tables
+from server.model.subset import asked
 from server.rest import response
 from server.rest.request import Request
 from server.rest.response import Answer
@@ -42,6 +43,7 @@ class Service:
     grant: Callable[[Request], Access] = lambda request: EVERYTHING
     started: str = ""
     statements: dict[str, bytes] = field(default_factory=dict)  # CapabilityStatements made, by base URL
+    gzip_min_bytes: int = 1400
 
     def context(self, request: Request) -> Context:
         return Context(
@@ -118,7 +120,13 @@ async def _read(service: Service, request: Request) -> Answer:
     version = await read(service.api, service.context(request), type, id)
     if _unchanged(request, version):
         return Answer(304, response.version_headers(version), None)
-    return response.resource(version)
+    return response.resource(_shown(request, version))
+
+
+def _shown(request: Request, version: Version) -> Version:
+    """What `_summary` or `_elements` leave of it."""
+    subset = asked(request.parameters(), version.type) if request.query else None
+    return subset.cut(version) if subset else version
 
 
 def _unchanged(request: Request, version: Version) -> bool:
@@ -138,7 +146,7 @@ def _unchanged(request: Request, version: Version) -> bool:
 
 async def _vread(service: Service, request: Request) -> Answer:
     type, id, _, version = request.parts
-    return response.resource(await vread(service.api, service.context(request), type, id, version))
+    return response.resource(_shown(request, await vread(service.api, service.context(request), type, id, version)))
 
 
 async def _create(service: Service, request: Request) -> Answer:

@@ -8,6 +8,7 @@ from server.errors import Invalid, NotSupported
 from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, stamp_of
 from server.keys import Any as AnyOf
 from server.model import tables
+from server.model.subset import Subset, asked
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
@@ -16,9 +17,10 @@ from server.search.kinds.kind import Asked, Setting, split, unescape
 Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
+LINKED = frozenset({"_pretty"})  # of these, what page links carry on
 NOT_YET = frozenset(
     {
-        "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_elements", "_contained",
+        "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_contained",
         "_containedType", "_score",
     }
 )  # fmt: skip
@@ -44,8 +46,10 @@ class Query:
     cursor: str = ""
     includes: list[Include] = field(default_factory=list)
     total: str = ""  # none | estimate | accurate
-    summary: str = ""  # count | false
+    summary: str = ""  # a value of _summary
+    subset: Subset | None = None  # of _summary and _elements: what is shown of each resource
     used: list[tuple[str, str]] = field(default_factory=list)  # parameters that took effect: the self link
+    shown: list[tuple[str, str]] = field(default_factory=list)  # and those of the response format
 
     def select(self, limit: int) -> Select:
         return Select(self.type, All(tuple(self.tests)), self.sorts, None, limit)
@@ -64,6 +68,8 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
     query = Query(type)
     for name, value in parameters:
         if name in IGNORED:
+            if name in LINKED:
+                query.shown.append((name, value))
             continue
         try:
             _one(query, name, value, setting)
@@ -76,6 +82,7 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
             raise
         if name != CURSOR:
             query.used.append((name, value))
+    query.subset = asked(query.used, type, search=True)
     return query
 
 
@@ -209,13 +216,20 @@ def _include(query: Query, name: str, value: str, __: Setting) -> None:
     query.includes.append(Include(type, code, target))
 
 
-def _one_of(attribute: str, allowed: tuple[str, ...], later: tuple[str, ...] = ()) -> "Control":
+def _summary(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    query.summary = value  # model/subset.py reads it together with _elements
+
+
+def _elements(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+
+
+def _one_of(attribute: str, allowed: tuple[str, ...]) -> "Control":
     def control(query: Query, name: str, value: str, _: Setting) -> None:
         _plain(name)
-        if value in later:
-            raise NotSupported(f"{name}={value} is not supported yet", name)
         if value not in allowed:
-            raise Invalid(f"{name} is one of {', '.join((*allowed, *later))}, not '{value}'", name)
+            raise Invalid(f"{name} is one of {', '.join(allowed)}, not '{value}'", name)
         setattr(query, attribute, value)
 
     return control
@@ -240,6 +254,7 @@ _CONTROLS: dict[str, Control] = {
     "_count": _count,
     "_include": _include,
     "_total": _one_of("total", ("none", "estimate", "accurate")),
-    "_summary": _one_of("summary", ("count", "false"), ("true", "text", "data")),
+    "_summary": _summary,
+    "_elements": _elements,
     CURSOR: _cursor,
 }
