@@ -83,6 +83,8 @@ def _items(name: str, type: str, values: list[Any], shadows: list[Any], parts: l
 
 def _element(name: str, type: str, value: Any, shadow: Any, parts: list[str]) -> None:
     if type == "xhtml":
+        if shadow is not None or value is None:  # xhtml has neither, so XML has no place for it
+            raise NotAcceptable(f"_{name} of a narrative cannot be written as XML: ask for JSON", name)
         parts.append(_DECLARATION.sub("", value, count=1))  # well-formed and in its namespace: the validator saw to it
     elif type == "Resource":
         parts.append(f"<{name}>")

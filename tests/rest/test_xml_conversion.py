@@ -228,6 +228,8 @@ def test_an_unknown_member_is_never_left_out_in_silence() -> None:
         write(b'{"resourceType":"Patient","shoe":1}')
     with pytest.raises(NotAcceptable, match="HumanName has no element '_shoe'"):
         write(b'{"resourceType":"Patient","name":[{"_shoe":{"id":"x"}}]}')
+    with pytest.raises(NotAcceptable, match="_div of a narrative"):
+        write(b'{"resourceType":"Patient","text":{"status":"empty","_div":{"id":"x"}}}')
 
 
 def test_what_xml_cannot_carry_is_replaced_so_that_the_answer_stays_xml() -> None:
