@@ -17,7 +17,7 @@ from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.create import create
-from server.interaction.delete import delete
+from server.interaction.delete import conditional_delete, delete, plan_conditional_delete
 from server.interaction.history import history
 from server.interaction.ids import check_id, new_id
 from server.interaction.outcome import Written
@@ -56,7 +56,7 @@ class _Bundle(msgspec.Struct, rename="camel"):
 
 @dataclass(slots=True)
 class Item:
-    """One entry as it is to be done. `criteria`: of a conditional create or update, '' if none."""
+    """One entry as it is to be done. `criteria`: of a conditional interaction, '' if none."""
 
     number: int
     full_url: str
@@ -133,19 +133,20 @@ def _item(number: int, entry: _Entry) -> Item:
             f"{at}.resource",
             code="required" if not resource else "invalid",
         )
-    if method == "DELETE" and not id:
-        raise NotSupported("conditional delete is not supported yet", f"{at}.request.url")
-    if method == "PUT" and not id and not query:
-        raise Invalid("PUT needs an id or criteria in its url", f"{at}.request.url")
+    if method in _CONDITIONAL and not id and not query:
+        raise Invalid(f"{method} needs an id or criteria in its url", f"{at}.request.url")
+    if method in _CONDITIONAL and id and query:
+        raise Invalid(f"{method} takes an id or criteria, not both", f"{at}.request.url")
     if method == "POST" and (id or query):
         raise Invalid("POST takes only a resource type as url", f"{at}.request.url")
-    criteria = request.if_none_exist if method == "POST" else query if method == "PUT" else ""
+    criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
     return Item(
         number, entry.full_url, method, type, id, version, criteria, _etag(request.if_match, at), resource, request.url
     )
 
 
 _METHODS = ("GET", "POST", "PUT", "DELETE")
+_CONDITIONAL = ("PUT", "DELETE")  # by id or by criteria in the url
 
 
 def _address(path: str, at: str) -> tuple[str, str, str]:
@@ -182,12 +183,16 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
     for item in writes:
         item.fresh_id = new_id()
 
-    async def plan(taken: Taken) -> list[Planned]:
-        return await _plan(api, context, writes, taken)
+    groups: list[list[Planned]] = []  # of the last try, one for each of `writes`
 
-    written = await carry_out(api, plan)
+    async def plan(taken: Taken) -> list[Planned]:
+        groups[:] = await _plan(api, context, writes, taken)
+        return [one for group in groups for one in group]
+
+    written = iter(await carry_out(api, plan))
     answers: dict[int, bytes] = {
-        item.number: _answer(item, result, representation) for item, result in zip(writes, written, strict=True)
+        item.number: _answer(item, [next(written) for _ in group], representation)
+        for item, group in zip(writes, groups, strict=True)
     }
     for item in items:
         if item.method == "GET":
@@ -203,13 +208,16 @@ def _distinct(names: list[str], what: str) -> None:
         seen.add(name)
 
 
-async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken) -> list[Planned]:
-    """Identities, references, content, in this order. Errors name the entry."""
+async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken) -> list[list[Planned]]:
+    """Identities, references, content, in this order; a conditional delete plans one write for each match.
+
+    Errors name the entry.
+    """
     kept: dict[int, Version] = {}
     identities: dict[str, str] = {}
     for item in items:
         id = item.id or item.fresh_id
-        if item.criteria:
+        if item.criteria and item.method != "DELETE":
             with _naming(item):
                 found, _ = await match(api, context, item.type, item.criteria)
             if found is not None:
@@ -220,19 +228,28 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
                 id = _id_in(item.resource) or id
         if item.full_url and item.method != "DELETE":
             identities[item.full_url] = f"{item.type}/{id}"
-    planned = []
+    groups: list[list[Planned]] = []
     for item in items:
-        if item.number in kept:
-            planned.append(Planned(None, kept[item.number]))
-            continue
         with _naming(item):
-            planned.append(await _plan_one(api, context, item, identities, taken))
+            if item.number in kept:
+                groups.append([Planned(None, kept[item.number])])
+            elif item.method == "DELETE" and item.criteria:
+                groups.append(await plan_conditional_delete(api, context, item.type, item.criteria, item.if_match))
+            else:
+                groups.append([await _plan_one(api, context, item, identities, taken)])
+    _no_overlap([one for item, group in zip(items, groups, strict=True) for one in group if item.number not in kept])
+    planned = [one for group in groups for one in group]
     writes = [one.write for one in planned if one.write]
     gone = [f"{write.type}/{write.id}" for write in writes if write.draft is None]
-    _distinct([f"{write.type}/{write.id}" for write in writes], "resource")
     _distinct(gone + [f"{version.type}/{version.id}" for version in set(kept.values())], "resource")
     _distinct([write.claim for write in writes if write.claim], "set of criteria")
-    return planned
+    return groups
+
+
+def _no_overlap(planned: Sequence[Planned]) -> None:
+    """No resource twice among the targets, those that would stay as they are included."""
+    targets = [one.write or one.kept for one in planned]
+    _distinct([f"{target.type}/{target.id}" for target in targets if target], "resource")
 
 
 async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str, str], taken: Taken) -> Planned:
@@ -313,7 +330,10 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
         with _naming(item):
             if item.method == "GET":
                 return await _GETS[_kind_of_get(item)](api, context, item)
-            return _answer(item, await _write(api, context, item), representation)
+            if item.method == "DELETE" and item.criteria:
+                gone = await conditional_delete(api, context, item.type, item.criteria, item.if_match)
+                return _answer(item, gone, representation)
+            return _answer(item, [await _write(api, context, item)], representation)
     except TiercareError as error:
         return bundles.response_entry(status_line(error), outcome=operation_outcome(error.issues))
 
@@ -367,8 +387,12 @@ def _parameters(item: Item) -> list[tuple[str, str]]:
     return parameters(item.url.partition("?")[2])
 
 
-def _answer(item: Item, result: Written | None, representation: bool) -> bytes:
-    """The response of a write. One that changed nothing says so, which a client cannot see from `200 OK`."""
+def _answer(item: Item, results: Sequence[Written | None], representation: bool) -> bytes:
+    """The response of a write. One that changed nothing says so, which a client cannot see from `200 OK`.
+
+    Only a conditional delete has none or several results; then it names no version.
+    """
+    result = results[0] if len(results) == 1 else None
     if item.method == "DELETE":
         return bundles.response_entry("204 No Content", result.version if result and result.changed else None)
     assert result is not None

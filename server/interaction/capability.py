@@ -53,7 +53,7 @@ def _resource(api: Api, type: str) -> dict[str, Any]:
         "updateCreate": api.update_as_create,
         "conditionalCreate": True,
         "conditionalUpdate": True,
-        "conditionalDelete": "not-supported",
+        "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],
     }
     includes = [f"{type}:{p.code}" for p in usable if p.kind == "reference"]

@@ -83,9 +83,14 @@ async def plan_delete(api: Api, context: Context, type: str, id: str, if_match: 
     _check_match(type, id, current, if_match)
     if current is None or current.deleted:
         return Planned(None, current)
-    return Planned(
-        Write("DELETE", type, id, None, expect=current.version, before=entries_of(current.body, api.setting))
-    )
+    return plan_removal(api, current)
+
+
+def plan_removal(api: Api, seen: Version, if_match: int | None = None) -> Planned:
+    """The deletion of a living version as it was found: nothing is deleted if it changes meanwhile. Raises Stale."""
+    _check_match(seen.type, seen.id, seen, if_match)
+    before = entries_of(seen.body, api.setting)
+    return Planned(Write("DELETE", seen.type, seen.id, None, expect=seen.version, before=before))
 
 
 async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned]]]) -> list[Written | None]:

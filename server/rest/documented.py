@@ -75,6 +75,7 @@ _ROWS: tuple[tuple[str, str, str, list[dict[str, Any]], bool, str], ...] = (
     ("/{type}", "get", "search", [_TYPE, _PARAMETERS], False, "200"),
     ("/{type}", "post", "create, conditional create", [_TYPE, _IF_NONE_EXIST], True, "201"),
     ("/{type}", "put", "conditional update", [_TYPE, _PARAMETERS, _IF_MATCH], True, "200"),
+    ("/{type}", "delete", "conditional delete", [_TYPE, _PARAMETERS, _IF_MATCH], False, "204"),
     ("/{type}/_search", "post", "search by form", [_TYPE], False, "200"),
     ("/{type}/_history", "get", "history of a type", [_TYPE], False, "200"),
     ("/{type}/{id}", "get", "read", [_TYPE, _path("id")], False, "200"),

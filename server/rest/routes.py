@@ -14,7 +14,7 @@ from server.interaction.batch import process
 from server.interaction.capability import capability
 from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
-from server.interaction.delete import delete
+from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
 from server.interaction.read import read, vread
 from server.interaction.search import search
@@ -162,7 +162,12 @@ async def _delete(service: Service, request: Request) -> Answer:
 
 
 async def _conditional_delete(service: Service, request: Request) -> Answer:
-    raise NotSupported("conditional delete is not supported yet", "http.method")
+    if not request.query:
+        raise NotAllowed("DELETE on a type needs criteria: DELETE Type?identifier=…", "http.method")
+    results = await conditional_delete(
+        service.api, service.context(request), request.parts[0], request.query, _if_match(request)
+    )
+    return response.deleted(results[0] if len(results) == 1 else None)
 
 
 async def _patch(service: Service, request: Request) -> Answer:
