@@ -41,6 +41,7 @@ def build_app(settings: Settings) -> App:
                     write_attempts=settings.write_attempts,
                     history_max=settings.history_max,
                     delete_max=settings.delete_max,
+                    patch_max=settings.patch_max,
                 ),
                 _page_key(settings),
                 settings.update_as_create,

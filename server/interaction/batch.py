@@ -4,6 +4,7 @@ A transaction is planned whole: identities first (conditionals searched, new ids
 spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes.
 """
 
+import base64
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from server.errors import Invalid, Issue, NotSupported, TiercareError, TooLarge
+from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError, TooLarge
 from server.interaction.accept import accept, fault
 from server.interaction.api import Api
 from server.interaction.conditional import match
@@ -21,13 +22,14 @@ from server.interaction.delete import conditional_delete, delete, plan_condition
 from server.interaction.history import history
 from server.interaction.ids import check_id, new_id
 from server.interaction.outcome import Written
+from server.interaction.patch import conditional_patch, patch, plan_patch
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
 from server.interaction.read import read, vread
 from server.interaction.search import search
 from server.interaction.update import conditional_update, plan_conditional_update, update
 from server.keys import Version
 from server.model import bundle as bundles
-from server.model import tables
+from server.model import json_patch, tables
 from server.model.outcome import operation_outcome, status_line
 from server.model.raw import replace_references
 from server.search.query import parameters
@@ -120,14 +122,14 @@ def _item(number: int, entry: _Entry) -> Item:
         raise Invalid("an entry of a batch or transaction needs a request", f"{at}.request", code="required")
     request = entry.request
     method = request.method
-    if method in ("PATCH", "HEAD"):
+    if method == "HEAD":
         raise NotSupported(f"the method '{method}' is not supported in a Bundle yet", f"{at}.request.method")
     if method not in _METHODS:
         raise Invalid(f"'{method}' is not a method: {', '.join(_METHODS)} are", f"{at}.request.method")
     path, _, query = request.url.partition("?")
     type, id, version = _address(path, f"{at}.request.url")
     resource = bytes(entry.resource)
-    if (method in ("POST", "PUT")) != bool(resource):
+    if (method in ("POST", "PUT", "PATCH")) != bool(resource):
         raise Invalid(
             f"{method} {request.url}: " + ("a resource is missing" if not resource else "no resource belongs here"),
             f"{at}.resource",
@@ -139,14 +141,39 @@ def _item(number: int, entry: _Entry) -> Item:
         raise Invalid(f"{method} takes an id or criteria, not both", f"{at}.request.url")
     if method == "POST" and (id or query):
         raise Invalid("POST takes only a resource type as url", f"{at}.request.url")
+    if method == "PATCH":
+        resource = _patch_in(resource, at)
     criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
     return Item(
         number, entry.full_url, method, type, id, version, criteria, _etag(request.if_match, at), resource, request.url
     )
 
 
-_METHODS = ("GET", "POST", "PUT", "DELETE")
-_CONDITIONAL = ("PUT", "DELETE")  # by id or by criteria in the url
+class _Binary(msgspec.Struct, rename="camel"):
+    resource_type: str = ""
+    content_type: str = ""
+    data: str = ""
+
+
+def _patch_in(resource: bytes, at: str) -> bytes:
+    """The JSON Patch that an entry carries as a Binary (http.html#patch)."""
+    try:
+        binary = msgspec.json.decode(resource, type=_Binary)
+        if binary.resource_type == "Parameters":
+            raise NotSupported("FHIRPath Patch is not supported yet: send a JSON Patch in a Binary", f"{at}.resource")
+        if binary.resource_type != "Binary":
+            raise Invalid(f"a PATCH takes a Binary, not a {binary.resource_type!r}", f"{at}.resource")
+        if binary.content_type != json_patch.MIME:
+            raise MediaType(
+                f"a patch is sent as {json_patch.MIME}, not '{binary.content_type}'", f"{at}.resource.contentType"
+            )
+        return base64.b64decode("".join(binary.data.split()), validate=True)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Invalid(f"the Binary of a PATCH is not as it should be: {error}", f"{at}.resource") from error
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_CONDITIONAL = ("PUT", "PATCH", "DELETE")  # by id or by criteria in the url
 
 
 def _address(path: str, at: str) -> tuple[str, str, str]:
@@ -172,7 +199,7 @@ def _etag(text: str, at: str) -> int | None:
 
 
 # ----------------------------------------------------------------------------------------------------- transaction
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2}
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 async def _transaction(api: Api, context: Context, items: list[Item], representation: bool) -> list[bytes]:
@@ -255,6 +282,11 @@ def _no_overlap(planned: Sequence[Planned]) -> None:
 async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str, str], taken: Taken) -> Planned:
     if item.method == "DELETE":
         return await plan_delete(api, context, item.type, item.id, item.if_match)
+    if item.method == "PATCH":
+        resolve, at = _resolver(item, identities), f"{item.at}.resource"
+        return await plan_patch(
+            api, context, item.type, item.id, item.criteria, item.resource, item.if_match, resolve, at
+        )
     raw = replace_references(item.resource, _resolver(item, identities))
     accepted = accept(raw, item.type, at=f"{item.at}.resource")
     if item.method == "PUT" and item.criteria:
@@ -343,6 +375,10 @@ async def _write(api: Api, context: Context, item: Item) -> Written | None:
         return await delete(api, context, item.type, item.id, item.if_match)
     if item.method == "POST":
         return await create(api, context, item.type, item.resource, item.criteria)
+    if item.method == "PATCH" and item.criteria:
+        return await conditional_patch(api, context, item.type, item.criteria, item.resource, item.if_match)
+    if item.method == "PATCH":
+        return await patch(api, context, item.type, item.id, item.resource, item.if_match)
     if item.criteria:
         return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match)
     return await update(api, context, item.type, item.id, item.resource, item.if_match)

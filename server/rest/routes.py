@@ -16,11 +16,12 @@ from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
+from server.interaction.patch import conditional_patch, patch
 from server.interaction.read import read, vread
 from server.interaction.search import search
 from server.interaction.update import conditional_update, update
 from server.keys import Version, milliseconds_of
-from server.model import bundle, tables
+from server.model import bundle, json_patch, tables
 from server.rest import response
 from server.rest.request import Request
 from server.rest.response import Answer
@@ -171,7 +172,30 @@ async def _conditional_delete(service: Service, request: Request) -> Answer:
 
 
 async def _patch(service: Service, request: Request) -> Answer:
-    raise NotSupported("patch is not supported yet", "http.method")
+    type, id = request.parts
+    context, raw = service.context(request), await _patch_document(service, request)
+    result = await patch(service.api, context, type, id, raw, _if_match(request))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _conditional_patch(service: Service, request: Request) -> Answer:
+    if not request.query:
+        raise NotAllowed(
+            "PATCH on a type needs criteria: PATCH Type?identifier=…, or an id: PATCH Type/id", "http.method"
+        )
+    context, raw = service.context(request), await _patch_document(service, request)
+    result = await conditional_patch(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _patch_document(service: Service, request: Request) -> bytes:
+    """Raises MediaType, NotSupported (FHIRPath Patch, which comes as a Parameters resource), TooLarge."""
+    sent = request.header("content-type").split(";")[0].strip().lower()
+    if sent.startswith("application/fhir+"):
+        raise NotSupported(f"FHIRPath Patch is not supported yet: send {json_patch.MIME}", "http.Content-Type")
+    if sent != json_patch.MIME:
+        raise MediaType(f"a patch is sent as {json_patch.MIME}, not '{sent}'", "http.Content-Type")
+    return await request.body(service.body_max_bytes)
 
 
 async def _search(service: Service, request: Request) -> Answer:
@@ -234,7 +258,13 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
     "system": {"POST": _process, "GET": _system_search},
     "metadata": {"GET": _metadata},
     "_history": {"GET": _history},
-    "type": {"POST": _create, "GET": _search, "PUT": _conditional_update, "DELETE": _conditional_delete},
+    "type": {
+        "POST": _create,
+        "GET": _search,
+        "PUT": _conditional_update,
+        "DELETE": _conditional_delete,
+        "PATCH": _conditional_patch,
+    },
     "search": {"POST": _search_form, "GET": _search},
     "type history": {"GET": _history},
     "instance": {"GET": _read, "PUT": _update, "DELETE": _delete, "PATCH": _patch},

@@ -46,7 +46,7 @@ ADDRESSES = [
     row("GET $nope", 501, "not-supported", "$nope"),
     row("GET ", 501, "not-supported", "http.method"),
     row("GET _search", 501, "not-supported", "_search"),
-    row("PATCH Patient/1", 501, "not-supported", "http.method", b"[]", content_type="application/json-patch+json"),
+    row("PATCH Patient/1", 404, "not-found", "Patient", b"[]", content_type="application/json-patch+json"),
 ]
 
 METHODS = [

@@ -218,7 +218,7 @@ WRONG = {
     ),
     "an id that is none": (entry("GET", "Patient/a_b"), 400, "invalid", "Bundle.entry[2].request.url"),
     "a method that is not supported": (
-        entry("PATCH", "Patient/x"), 501, "not-supported", "Bundle.entry[2].request.method",
+        entry("HEAD", "Patient/x"), 501, "not-supported", "Bundle.entry[2].request.method",
     ),
     "a method that is none": (entry("FETCH", "Patient/x"), 400, "invalid", "Bundle.entry[2].request.method"),
     "a delete without id or criteria": (entry("DELETE", "Patient"), 400, "invalid", "Bundle.entry[2].request.url"),
