@@ -410,7 +410,9 @@ async def _get_search(api: Api, context: Context, item: Item) -> bytes:
 
 async def _get_history(api: Api, context: Context, item: Item) -> bytes:
     past = await history(api, context, item.type, item.id, _parameters(item))
-    body = bundles.history(past.versions, past.total, {"self": past.self, "next": past.next}, context.base)
+    body = bundles.history(
+        past.versions, past.total, {"self": past.self, "next": past.next}, context.base, past.created
+    )
     return bundles.response_entry("200 OK", resource=body)
 
 

@@ -114,11 +114,12 @@ async def _read(service: Service, request: Request) -> Answer:
 
 
 def _unchanged(request: Request, version: Version) -> bool:
-    """Conditional read (http.html#cread)."""
-    tag = request.header("if-none-match")
-    if tag:
-        found = _ETAG.fullmatch(tag.strip())
-        return found is not None and int(found[1]) == version.version
+    """Conditional read (http.html#cread, RFC 9110 section 13.1.2): If-None-Match is a list of ETags, compared weakly,
+    or `*`, any version; where it stands, If-Modified-Since does not count."""
+    tags = request.header("if-none-match").strip()
+    if tags:
+        found = (_ETAG.fullmatch(tag.strip()) for tag in tags.split(","))
+        return tags == "*" or version.version in {int(tag[1]) for tag in found if tag}
     since = request.header("if-modified-since")
     if since:
         try:
@@ -225,7 +226,7 @@ async def _history(service: Service, request: Request) -> Answer:
     type, id, *_ = [part for part in request.parts if part != "_history"] + ["", ""]
     past = await history(service.api, context, type or None, id or None, request.parameters())
     links = {"self": past.self, "next": past.next}
-    return Answer(200, [], bundle.history(past.versions, past.total, links, context.base))
+    return Answer(200, [], bundle.history(past.versions, past.total, links, context.base, past.created))
 
 
 async def _process(service: Service, request: Request) -> Answer:
