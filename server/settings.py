@@ -24,6 +24,9 @@ SETTINGS = (
     Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
     Setting("allow_open", False, "listen beyond loopback although there is no authentication; warns on every start"),
     Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
+    Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
+    Setting("delete_max", 1000, "resources that one conditional delete may delete"),
+    Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("include_max", 1000, "resources that _include may add to a page"),
@@ -47,6 +50,9 @@ class Settings:
     zone: str
     allow_open: bool
     update_as_create: bool
+    conditional_delete: str
+    delete_max: int
+    patch_max: int
     count_default: int
     count_max: int
     include_max: int

@@ -40,9 +40,12 @@ def build_app(settings: Settings) -> App:
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
                     history_max=settings.history_max,
+                    delete_max=settings.delete_max,
+                    patch_max=settings.patch_max,
                 ),
                 _page_key(settings),
                 settings.update_as_create,
+                _conditional_delete(settings.conditional_delete),
             )
             yield Service(
                 api,
@@ -64,6 +67,14 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise Invalid(f"the setting zone is '{name}', which is no time zone") from error
+
+
+def _conditional_delete(value: str) -> str:
+    """A code of http://hl7.org/fhir/conditional-delete-status, as the CapabilityStatement shows it."""
+    codes = ("not-supported", "single", "multiple")
+    if value not in codes:
+        raise Invalid(f"the setting conditional_delete is '{value}': one of {', '.join(codes)} is wanted")
+    return value
 
 
 def _page_key(settings: Settings) -> bytes:

@@ -4,6 +4,8 @@ A select carries the filter as one more test. A single version is judged by its 
 versions of a resource are as visible as each of them says, and a deletion as visible as the version before it.
 """
 
+from collections.abc import Sequence
+
 import orjson
 
 from server.interaction.context import Context
@@ -42,18 +44,36 @@ class Records:
         return await self._store.count(type, self._with_filter(type, test))
 
     async def history(
-        self, type: str | None, id: str | None, before: int | None, limit: int
+        self, type: str | None, id: str | None, before: int | None, limit: int, since: int = 0
     ) -> tuple[list[Version], int | None]:
-        """Visible versions, newest first, at most `limit`, and the stamp to go on before (None: the end)."""
+        """Visible versions, newest first, at most `limit`, none with a stamp under `since`.
+
+        The stamp to go on before comes with them (None: the end).
+        """
         seen: list[Version] = []
         while len(seen) <= limit:
             batch = await self._store.history(type, id, before, limit + 1)
-            seen += [version for version in batch if await self._visible(version)]
-            if len(batch) <= limit:
+            seen += [version for version in batch if version.stamp >= since and await self._visible(version)]
+            if len(batch) <= limit or batch[-1].stamp < since:
                 break
             before = batch[-1].stamp
         more = len(seen) > limit
         return seen[:limit], seen[limit - 1].stamp if more else None
+
+    async def created(self, versions: Sequence[Version]) -> frozenset[int]:
+        """The stamps of those that brought a resource into being, or back after its deletion.
+
+        A predecessor that is not among `versions` is looked up; only updates past version 1 ask for one.
+        """
+        here = {(v.type, v.id, v.version): v for v in versions}
+        found = {v.stamp for v in versions if v.version == 1 and not v.deleted}
+        for v in versions:
+            if v.method != "PUT" or v.version == 1:
+                continue
+            before = here.get((v.type, v.id, v.version - 1)) or await self._store.get(v.type, v.id, v.version - 1)
+            if before is not None and before.deleted:
+                found.add(v.stamp)
+        return frozenset(found)
 
     def _with_filter(self, type: str, test: Test) -> Test:
         guard = self._access.filter(type)

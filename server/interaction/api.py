@@ -23,6 +23,7 @@ class Api:
     limits: Limits = field(default_factory=Limits)
     page_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     update_as_create: bool = True
+    conditional_delete: str = "single"  # not-supported | single | multiple
 
     def records(self, context: Context) -> Records:
         return Records(self.store, context, self.setting)

@@ -4,6 +4,7 @@ A transaction is planned whole: identities first (conditionals searched, new ids
 spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes.
 """
 
+import base64
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,24 +12,25 @@ from urllib.parse import unquote
 
 import msgspec
 
-from server.errors import Invalid, Issue, NotSupported, TiercareError, TooLarge
+from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError, TooLarge
 from server.interaction.accept import accept, fault
 from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.create import create
-from server.interaction.delete import delete
+from server.interaction.delete import conditional_delete, delete, plan_conditional_delete
 from server.interaction.history import history
 from server.interaction.ids import check_id, new_id
-from server.interaction.links import resolve_links
+from server.interaction.links import by_name, resolve_links
 from server.interaction.outcome import Written
+from server.interaction.patch import conditional_patch, patch, plan_patch
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
 from server.interaction.read import read, vread
 from server.interaction.search import search
 from server.interaction.update import conditional_update, plan_conditional_update, update
 from server.keys import Version
 from server.model import bundle as bundles
-from server.model import tables
+from server.model import json_patch, tables
 from server.model.outcome import operation_outcome, status_line
 from server.model.subset import asked
 from server.search.query import parameters
@@ -57,7 +59,7 @@ class _Bundle(msgspec.Struct, rename="camel"):
 
 @dataclass(slots=True)
 class Item:
-    """One entry as it is to be done. `criteria`: of a conditional create or update, '' if none."""
+    """One entry as it is to be done. `criteria`: of a conditional interaction, '' if none."""
 
     number: int
     full_url: str
@@ -121,32 +123,58 @@ def _item(number: int, entry: _Entry) -> Item:
         raise Invalid("an entry of a batch or transaction needs a request", f"{at}.request", code="required")
     request = entry.request
     method = request.method
-    if method in ("PATCH", "HEAD"):
+    if method == "HEAD":
         raise NotSupported(f"the method '{method}' is not supported in a Bundle yet", f"{at}.request.method")
     if method not in _METHODS:
         raise Invalid(f"'{method}' is not a method: {', '.join(_METHODS)} are", f"{at}.request.method")
     path, _, query = request.url.partition("?")
     type, id, version = _address(path, f"{at}.request.url")
     resource = bytes(entry.resource)
-    if (method in ("POST", "PUT")) != bool(resource):
+    if (method in ("POST", "PUT", "PATCH")) != bool(resource):
         raise Invalid(
             f"{method} {request.url}: " + ("a resource is missing" if not resource else "no resource belongs here"),
             f"{at}.resource",
             code="required" if not resource else "invalid",
         )
-    if method == "DELETE" and not id:
-        raise NotSupported("conditional delete is not supported yet", f"{at}.request.url")
-    if method == "PUT" and not id and not query:
-        raise Invalid("PUT needs an id or criteria in its url", f"{at}.request.url")
+    if method in _CONDITIONAL and not id and not query:
+        raise Invalid(f"{method} needs an id or criteria in its url", f"{at}.request.url")
+    if method in _CONDITIONAL and id and query:
+        raise Invalid(f"{method} takes an id or criteria, not both", f"{at}.request.url")
     if method == "POST" and (id or query):
         raise Invalid("POST takes only a resource type as url", f"{at}.request.url")
-    criteria = request.if_none_exist if method == "POST" else query if method == "PUT" else ""
+    if method == "PATCH":
+        resource = _patch_in(resource, at)
+    criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
     return Item(
         number, entry.full_url, method, type, id, version, criteria, _etag(request.if_match, at), resource, request.url
     )
 
 
-_METHODS = ("GET", "POST", "PUT", "DELETE")
+class _Binary(msgspec.Struct, rename="camel"):
+    resource_type: str = ""
+    content_type: str = ""
+    data: str = ""
+
+
+def _patch_in(resource: bytes, at: str) -> bytes:
+    """The JSON Patch that an entry carries as a Binary (http.html#patch)."""
+    try:
+        binary = msgspec.json.decode(resource, type=_Binary)
+        if binary.resource_type == "Parameters":
+            raise NotSupported("FHIRPath Patch is not supported yet: send a JSON Patch in a Binary", f"{at}.resource")
+        if binary.resource_type != "Binary":
+            raise Invalid(f"a PATCH takes a Binary, not a {binary.resource_type!r}", f"{at}.resource")
+        if binary.content_type != json_patch.MIME:
+            raise MediaType(
+                f"a patch is sent as {json_patch.MIME}, not '{binary.content_type}'", f"{at}.resource.contentType"
+            )
+        return base64.b64decode("".join(binary.data.split()), validate=True)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Invalid(f"the Binary of a PATCH is not as it should be: {error}", f"{at}.resource") from error
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_CONDITIONAL = ("PUT", "PATCH", "DELETE")  # by id or by criteria in the url
 
 
 def _address(path: str, at: str) -> tuple[str, str, str]:
@@ -172,7 +200,7 @@ def _etag(text: str, at: str) -> int | None:
 
 
 # ----------------------------------------------------------------------------------------------------- transaction
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2}
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 async def _transaction(api: Api, context: Context, items: list[Item], representation: bool) -> list[bytes]:
@@ -183,12 +211,16 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
     for item in writes:
         item.fresh_id = new_id()
 
-    async def plan(taken: Taken) -> list[Planned]:
-        return await _plan(api, context, writes, taken)
+    groups: list[list[Planned]] = []  # of the last try, one for each of `writes`
 
-    written = await carry_out(api, plan)
+    async def plan(taken: Taken) -> list[Planned]:
+        groups[:] = await _plan(api, context, writes, taken)
+        return [one for group in groups for one in group]
+
+    written = iter(await carry_out(api, plan))
     answers: dict[int, bytes] = {
-        item.number: _answer(item, result, representation) for item, result in zip(writes, written, strict=True)
+        item.number: _answer(item, [next(written) for _ in group], representation)
+        for item, group in zip(writes, groups, strict=True)
     }
     for item in items:
         if item.method == "GET":
@@ -204,13 +236,16 @@ def _distinct(names: list[str], what: str) -> None:
         seen.add(name)
 
 
-async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken) -> list[Planned]:
-    """Identities, references, content, in this order. Errors name the entry."""
+async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken) -> list[list[Planned]]:
+    """Identities, references, content, in this order; a conditional delete plans one write for each match.
+
+    Errors name the entry.
+    """
     kept: dict[int, Version] = {}
     identities: dict[str, str] = {}
     for item in items:
         id = item.id or item.fresh_id
-        if item.criteria:
+        if item.criteria and item.method != "DELETE":
             with _naming(item):
                 found, _ = await match(api, context, item.type, item.criteria, taken)
             if found is not None:
@@ -221,24 +256,38 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
                 id = _id_in(item.resource) or id
         if item.full_url and item.method != "DELETE":
             identities[item.full_url] = f"{item.type}/{id}"
-    planned = []
+    groups: list[list[Planned]] = []
     for item in items:
-        if item.number in kept:
-            planned.append(Planned(None, kept[item.number]))
-            continue
         with _naming(item):
-            planned.append(await _plan_one(api, context, item, identities, taken))
+            if item.number in kept:
+                groups.append([Planned(None, kept[item.number])])
+            elif item.method == "DELETE" and item.criteria:
+                groups.append(await plan_conditional_delete(api, context, item.type, item.criteria, item.if_match))
+            else:
+                groups.append([await _plan_one(api, context, item, identities, taken)])
+    _no_overlap([one for item, group in zip(items, groups, strict=True) for one in group if item.number not in kept])
+    planned = [one for group in groups for one in group]
     writes = [one.write for one in planned if one.write]
     gone = [f"{write.type}/{write.id}" for write in writes if write.draft is None]
-    _distinct([f"{write.type}/{write.id}" for write in writes], "resource")
     _distinct(gone + [f"{version.type}/{version.id}" for version in set(kept.values())], "resource")
     _distinct([write.claim for write in writes if write.claim], "set of criteria")
-    return planned
+    return groups
+
+
+def _no_overlap(planned: Sequence[Planned]) -> None:
+    """No resource twice among the targets, those that would stay as they are included."""
+    targets = [one.write or one.kept for one in planned]
+    _distinct([f"{target.type}/{target.id}" for target in targets if target], "resource")
 
 
 async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str, str], taken: Taken) -> Planned:
     if item.method == "DELETE":
         return await plan_delete(api, context, item.type, item.id, item.if_match)
+    if item.method == "PATCH":
+        resolve, at = by_name(item.full_url, item.type, identities), f"{item.at}.resource"
+        return await plan_patch(
+            api, context, item.type, item.id, item.criteria, item.resource, item.if_match, resolve, at
+        )
     raw = await resolve_links(api, context, item.resource, item.full_url, item.type, identities)
     accepted = accept(raw, item.type, at=f"{item.at}.resource")
     if item.method == "PUT" and item.criteria:
@@ -293,7 +342,10 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
         with _naming(item):
             if item.method == "GET":
                 return await _GETS[_kind_of_get(item)](api, context, item)
-            return _answer(item, await _write(api, context, item), representation)
+            if item.method == "DELETE" and item.criteria:
+                gone = await conditional_delete(api, context, item.type, item.criteria, item.if_match)
+                return _answer(item, gone, representation)
+            return _answer(item, [await _write(api, context, item)], representation)
     except TiercareError as error:
         return bundles.response_entry(status_line(error), outcome=operation_outcome(error.issues))
 
@@ -303,6 +355,10 @@ async def _write(api: Api, context: Context, item: Item) -> Written | None:
         return await delete(api, context, item.type, item.id, item.if_match)
     if item.method == "POST":
         return await create(api, context, item.type, item.resource, item.criteria)
+    if item.method == "PATCH" and item.criteria:
+        return await conditional_patch(api, context, item.type, item.criteria, item.resource, item.if_match)
+    if item.method == "PATCH":
+        return await patch(api, context, item.type, item.id, item.resource, item.if_match)
     if item.criteria:
         return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match)
     return await update(api, context, item.type, item.id, item.resource, item.if_match)
@@ -339,7 +395,9 @@ async def _get_search(api: Api, context: Context, item: Item) -> bytes:
 
 async def _get_history(api: Api, context: Context, item: Item) -> bytes:
     past = await history(api, context, item.type, item.id, _parameters(item))
-    body = bundles.history(past.versions, past.total, {"self": past.self, "next": past.next}, context.base)
+    body = bundles.history(
+        past.versions, past.total, {"self": past.self, "next": past.next}, context.base, past.created
+    )
     return bundles.response_entry("200 OK", resource=body)
 
 
@@ -352,8 +410,12 @@ def _parameters(item: Item) -> list[tuple[str, str]]:
     return parameters(item.url.partition("?")[2])
 
 
-def _answer(item: Item, result: Written | None, representation: bool) -> bytes:
-    """The response of a write. One that changed nothing says so, which a client cannot see from `200 OK`."""
+def _answer(item: Item, results: Sequence[Written | None], representation: bool) -> bytes:
+    """The response of a write. One that changed nothing says so, which a client cannot see from `200 OK`.
+
+    Only a conditional delete has none or several results; then it names no version.
+    """
+    result = results[0] if len(results) == 1 else None
     if item.method == "DELETE":
         return bundles.response_entry("204 No Content", result.version if result and result.changed else None)
     assert result is not None

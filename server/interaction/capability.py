@@ -4,12 +4,22 @@ that it says what is there and nothing else."""
 from typing import Any
 
 from server.interaction.api import Api
-from server.model import tables
+from server.model import json_patch, tables
 from server.search.index import left_out
 from server.search.kinds import KINDS
 
 SOFTWARE = "tiercare"
-INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "history-type", "search-type")
+INTERACTIONS = (
+    "create",
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "search-type",
+)
 SYSTEM = ("transaction", "batch", "history-system")
 FORMATS = ("application/fhir+json", "json", "application/fhir+xml", "xml")
 
@@ -30,6 +40,7 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
         "implementation": {"description": "A FHIR R4 server for tiered care", "url": base},
         "fhirVersion": "4.0.1",
         "format": list(FORMATS),
+        "patchFormat": [json_patch.MIME],
         "rest": [
             {
                 "mode": "server",
@@ -53,7 +64,7 @@ def _resource(api: Api, type: str) -> dict[str, Any]:
         "updateCreate": api.update_as_create,
         "conditionalCreate": True,
         "conditionalUpdate": True,
-        "conditionalDelete": "not-supported",
+        "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],
     }
     includes = [f"{type}:{p.code}" for p in usable if p.kind == "reference"]

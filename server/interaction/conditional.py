@@ -5,9 +5,14 @@ from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.plan import Taken
 from server.keys import Version
-from server.search.query import IGNORED, parameters, parse
+from server.search.query import IGNORED, Query, parameters, parse
 
 _OF_ANSWERS = IGNORED | {"_summary", "_elements"}  # a write is answered as Prefer says: they shape nothing here
+
+
+async def matches(api: Api, context: Context, type: str, criteria: str, limit: int) -> list[Version]:
+    """The resources that match, at most `limit`. Raises Invalid for criteria that name no search parameter."""
+    return await _found(api, context, parse(type, _asked(criteria), api.setting), criteria, limit)
 
 
 async def match(
@@ -19,11 +24,8 @@ async def match(
     The claim key is the criteria in one spelling: two writers with the same criteria meet on it, so a conditional
     create is free of races without a lock.
     """
-    asked = sorted(pair for pair in parameters(criteria.removeprefix("?")) if pair[0] not in _OF_ANSWERS)
-    query = parse(type, asked, api.setting)
-    if not query.tests:
-        raise Invalid("conditional criteria must name at least one search parameter", f"{type}?{criteria}")
-    hits = (await api.records(context).select(query.select(2))).versions
+    asked = _asked(criteria)
+    hits = await _found(api, context, parse(type, asked, api.setting), criteria, 2)
     if len(hits) > 1:
         raise Stale(f"the criteria {type}?{criteria} match more than one resource", f"{type}?{criteria}")
     claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in asked)
@@ -31,3 +33,13 @@ async def match(
     if not hits and holder and await api.records(context).hidden(*holder.split("/")):
         raise Forbidden(f"{type}?{criteria} may not be written", f"{type}?{criteria}")
     return (hits[0] if hits else None), claim
+
+
+def _asked(criteria: str) -> list[tuple[str, str]]:
+    return sorted(pair for pair in parameters(criteria.removeprefix("?")) if pair[0] not in _OF_ANSWERS)
+
+
+async def _found(api: Api, context: Context, query: Query, criteria: str, limit: int) -> list[Version]:
+    if not query.tests:
+        raise Invalid("conditional criteria must name at least one search parameter", f"{query.type}?{criteria}")
+    return (await api.records(context).select(query.select(limit))).versions

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from server.errors import Invalid, NotFound, NotSupported
+from server.interaction.access import Records
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.paging import seal, unseal
-from server.keys import Version
+from server.keys import Version, stamp_of
 from server.model.subset import asked
+from server.search.kinds.date import instants
 from server.search.query import CURSOR, IGNORED, LINKED, Parameters
 
 
@@ -20,11 +22,18 @@ class Past:
     total: int | None
     self: str
     next: str
+    created: frozenset[int] = frozenset()  # stamps of the versions that brought a resource into being, or back
 
 
 async def history(api: Api, context: Context, type: str | None, id: str | None, parameters: Parameters) -> Past:
-    """Raises NotFound for an instance nobody knows, Invalid for a parameter that is wrong."""
+    """Raises NotFound for an instance nobody knows, Invalid for a parameter that is wrong.
+
+    `_since`: versions made at or after a time. `_at`, of an instance only: versions that were current at some point of
+    a time; of a type or all it would mean to look at every version before that time, so it is NotSupported.
+    """
     count, cursor = api.limits.count_default, ""
+    since: str | None = None
+    at: str | None = None
     for name, value in parameters:
         if name == "_count":
             if not (value.isascii() and value.isdigit()):
@@ -32,19 +41,51 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
             count = max(1, min(int(value[:9]), api.limits.history_max))
         elif name == CURSOR:
             cursor = value
-        elif name in ("_since", "_at", "_list"):
+        elif name == "_since":
+            since = value
+        elif name == "_at" and id is not None:
+            at = value
+        elif name in ("_at", "_list"):
             raise NotSupported(f"'{name}' of a history is not supported yet", name)
         elif name not in (*IGNORED, "_summary", "_elements"):
             raise Invalid(f"a history has no parameter '{name}'", name, code="not-supported")
     place = "/".join(part for part in (type, id, "_history") if part)
     subset = asked(parameters, type)
-    before = int(unseal(api.page_key, place, cursor)) if cursor else None
-    versions, onward = await api.records(context).history(type, id, before, count)
-    if id is not None and not versions and before is None:
-        raise NotFound(f"{type}/{id} is not known", type or "")
+    records = api.records(context)
     link, own = f"{context.base}/{place}", [(n, v) for n, v in parameters if n != CURSOR and n not in IGNORED - LINKED]
-    total = len(versions) if onward is None and before is None else None
+    low, end = _range(api, since, at)
+    before = int(unseal(api.page_key, place, cursor)) if cursor else end
+    if at is not None and type is not None and id is not None:
+        low = max(low, await _current_at(records, type, id, _stamps(api, at, "_at")[0]))
+    versions, onward = await records.history(type, id, before, count, low)
+    if type is not None and id is not None and not versions and not cursor and await records.get(type, id) is None:
+        raise NotFound(f"{type}/{id} is not known", type)
+    total = len(versions) if onward is None and not cursor else None
     next = f"{link}?{urlencode([*own, (CURSOR, seal(api.page_key, place, onward))])}" if onward is not None else ""
+    shown = f"{link}?{urlencode(own)}" if own else link
+    created = await records.created(versions)
     if subset is not None:
         versions = [subset.cut(version) for version in versions]
-    return Past(versions, total, f"{link}?{urlencode(own)}" if own else link, next)
+    return Past(versions, total, shown, next, created)
+
+
+def _range(api: Api, since: str | None, at: str | None) -> tuple[int, int | None]:
+    """The first stamp to show, and the one to stop before (None: no end)."""
+    low = _stamps(api, since, "_since")[0] if since is not None else 0
+    return low, _stamps(api, at, "_at")[1] if at is not None else None
+
+
+def _stamps(api: Api, text: str, name: str) -> tuple[int, int]:
+    """The first stamp of a date, dateTime or instant, and the first after it. Raises Invalid."""
+    try:
+        low, high = instants(text, api.setting.zone)
+    except (ValueError, OverflowError) as error:
+        raise Invalid(f"{name} is a date or an instant such as 2024-05-01T08:00:00Z, not '{text}'", name) from error
+    first, last = -(-low // 1000), high // 1000 + 1  # microseconds -> milliseconds
+    return tuple(max(0, min(stamp_of(ms), 2**63 - 1)) for ms in (first, last))  # type: ignore[return-value]
+
+
+async def _current_at(records: Records, type: str, id: str, stamp: int) -> int:
+    """The stamp of the version that was current at `stamp`; `stamp` itself when there was none yet."""
+    found, _ = await records.history(type, id, stamp + 1, 1)
+    return found[0].stamp if found else stamp

@@ -24,7 +24,7 @@ async def resolve_links(
         for reference in references(raw)
         if "?" in reference and ":" not in reference.partition("?")[0]
     }
-    named = _by_name(full_url, type, identities)
+    named = by_name(full_url, type, identities)
 
     def reference(text: str) -> str | None:
         return conditional.get(text) or named(text)
@@ -45,7 +45,7 @@ async def _conditional(api: Api, context: Context, reference: str) -> str:
     return f"{found.type}/{found.id}"
 
 
-def _by_name(full_url: str, type: str, identities: Mapping[str, str]) -> Callable[[str], str | None]:
+def by_name(full_url: str, type: str, identities: Mapping[str, str]) -> Callable[[str], str | None]:
     """References to a fullUrl of the Bundle, as written or relative to the entry's own base."""
     base = ""
     if full_url.startswith(("http://", "https://")):

@@ -62,7 +62,7 @@ async def plan_update(
             "read the whole resource and change that",
             f"{type}.meta.tag",
         )
-    current = await _current(api, context, type, id)
+    current = await current_version(api, context, type, id)
     _check_match(type, id, current, if_match)
     draft, living = accepted.draft(id), current is not None and not current.deleted
     before = entries_of(current.body, api.setting) if current is not None and living else ()
@@ -84,15 +84,32 @@ async def plan_update(
     return Planned(write, created=not living)
 
 
+def plan_change(
+    api: Api, accepted: Accepted, seen: Version, method: str = "PUT", if_match: int | None = None
+) -> Planned:
+    """The next version of a living one, as it was found; nothing to write when they say the same. Raises Stale."""
+    _check_match(seen.type, seen.id, seen, if_match)
+    draft = accepted.draft(seen.id)
+    if same_content(draft, stored_draft(seen.body, seen.id)):
+        return Planned(None, seen)
+    before, after = entries_of(seen.body, api.setting), accepted.entries(api.setting)
+    return Planned(Write(method, seen.type, seen.id, draft, expect=seen.version, before=before, after=after))
+
+
 async def plan_delete(api: Api, context: Context, type: str, id: str, if_match: int | None = None) -> Planned:
     """A deletion; nothing to write when nothing is there (https://hl7.org/fhir/R4/http.html#delete)."""
-    current = await _current(api, context, type, id)
+    current = await current_version(api, context, type, id)
     _check_match(type, id, current, if_match)
     if current is None or current.deleted:
         return Planned(None, current)
-    return Planned(
-        Write("DELETE", type, id, None, expect=current.version, before=entries_of(current.body, api.setting))
-    )
+    return plan_removal(api, current)
+
+
+def plan_removal(api: Api, seen: Version, if_match: int | None = None) -> Planned:
+    """The deletion of a living version as it was found: nothing is deleted if it changes meanwhile. Raises Stale."""
+    _check_match(seen.type, seen.id, seen, if_match)
+    before = entries_of(seen.body, api.setting)
+    return Planned(Write("DELETE", seen.type, seen.id, None, expect=seen.version, before=before))
 
 
 async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned]]]) -> list[Written | None]:
@@ -120,7 +137,7 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
     raise Conflict(f"other writers were faster {api.limits.write_attempts} times: try again")
 
 
-async def _current(api: Api, context: Context, type: str, id: str) -> Version | None:
+async def current_version(api: Api, context: Context, type: str, id: str) -> Version | None:
     """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
     records = api.records(context)
     current = await records.get(type, id)

@@ -22,13 +22,18 @@ def searchset(
     return _bundle(b"searchset", total, links, entries)
 
 
-def history(versions: Sequence[Version], total: int | None, links: dict[str, str], base: str) -> bytes:
-    """Bundle.type history; a deletion has no resource."""
+def history(
+    versions: Sequence[Version],
+    total: int | None,
+    links: dict[str, str],
+    base: str,
+    created: frozenset[int] = frozenset(),
+) -> bytes:
+    """Bundle.type history; a deletion has no resource. `created`: stamps of versions that are answered 201."""
     entries = []
     for v in versions:
         url = f"{v.type}/{v.id}"
-        created = v.method != "DELETE" and v.version == 1
-        status = "204 No Content" if v.deleted else "201 Created" if created else "200 OK"
+        status = "204 No Content" if v.deleted else "201 Created" if v.stamp in created else "200 OK"
         resource = b"" if v.deleted else b'"resource":%b,' % v.body
         request = b'{"method":%b,"url":%b}' % (_text(v.method), _text(v.type if v.method == "POST" else url))
         response = b'{"status":%b,"etag":%b,"lastModified":%b}' % (

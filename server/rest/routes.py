@@ -14,13 +14,14 @@ from server.interaction.batch import process
 from server.interaction.capability import capability
 from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
-from server.interaction.delete import delete
+from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
+from server.interaction.patch import conditional_patch, patch
 from server.interaction.read import read, vread
 from server.interaction.search import search
 from server.interaction.update import conditional_update, update
 from server.keys import Version, milliseconds_of
-from server.model import bundle, tables
+from server.model import bundle, json_patch, tables
 from server.model.subset import asked
 from server.rest import response
 from server.rest.request import Request
@@ -130,11 +131,12 @@ def _shown(request: Request, version: Version) -> Version:
 
 
 def _unchanged(request: Request, version: Version) -> bool:
-    """Conditional read (http.html#cread)."""
-    tag = request.header("if-none-match")
-    if tag:
-        found = _ETAG.fullmatch(tag.strip())
-        return found is not None and int(found[1]) == version.version
+    """Conditional read (http.html#cread, RFC 9110 section 13.1.2): If-None-Match is a list of ETags, compared weakly,
+    or `*`, any version; where it stands, If-Modified-Since does not count."""
+    tags = request.header("if-none-match").strip()
+    if tags:
+        found = (_ETAG.fullmatch(tag.strip()) for tag in tags.split(","))
+        return tags == "*" or version.version in {int(tag[1]) for tag in found if tag}
     since = request.header("if-modified-since")
     if since:
         try:
@@ -179,11 +181,39 @@ async def _delete(service: Service, request: Request) -> Answer:
 
 
 async def _conditional_delete(service: Service, request: Request) -> Answer:
-    raise NotSupported("conditional delete is not supported yet", "http.method")
+    if not request.query:
+        raise NotAllowed("DELETE on a type needs criteria: DELETE Type?identifier=…", "http.method")
+    results = await conditional_delete(
+        service.api, service.context(request), request.parts[0], request.query, _if_match(request)
+    )
+    return response.deleted(results[0] if len(results) == 1 else None)
 
 
 async def _patch(service: Service, request: Request) -> Answer:
-    raise NotSupported("patch is not supported yet", "http.method")
+    type, id = request.parts
+    context, raw = service.context(request), await _patch_document(service, request)
+    result = await patch(service.api, context, type, id, raw, _if_match(request))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _conditional_patch(service: Service, request: Request) -> Answer:
+    if not request.query:
+        raise NotAllowed(
+            "PATCH on a type needs criteria: PATCH Type?identifier=…, or an id: PATCH Type/id", "http.method"
+        )
+    context, raw = service.context(request), await _patch_document(service, request)
+    result = await conditional_patch(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    return response.written(result, request.header("prefer"), context.base)
+
+
+async def _patch_document(service: Service, request: Request) -> bytes:
+    """Raises MediaType, NotSupported (FHIRPath Patch, which comes as a Parameters resource), TooLarge."""
+    sent = request.header("content-type").split(";")[0].strip().lower()
+    if sent.startswith("application/fhir+"):
+        raise NotSupported(f"FHIRPath Patch is not supported yet: send {json_patch.MIME}", "http.Content-Type")
+    if sent != json_patch.MIME:
+        raise MediaType(f"a patch is sent as {json_patch.MIME}, not '{sent}'", "http.Content-Type")
+    return await request.body(service.body_max_bytes)
 
 
 async def _search(service: Service, request: Request) -> Answer:
@@ -213,7 +243,7 @@ async def _history(service: Service, request: Request) -> Answer:
     type, id, *_ = [part for part in request.parts if part != "_history"] + ["", ""]
     past = await history(service.api, context, type or None, id or None, request.parameters())
     links = {"self": past.self, "next": past.next}
-    return Answer(200, [], bundle.history(past.versions, past.total, links, context.base))
+    return Answer(200, [], bundle.history(past.versions, past.total, links, context.base, past.created))
 
 
 async def _process(service: Service, request: Request) -> Answer:
@@ -246,7 +276,13 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
     "system": {"POST": _process, "GET": _system_search},
     "metadata": {"GET": _metadata},
     "_history": {"GET": _history},
-    "type": {"POST": _create, "GET": _search, "PUT": _conditional_update, "DELETE": _conditional_delete},
+    "type": {
+        "POST": _create,
+        "GET": _search,
+        "PUT": _conditional_update,
+        "DELETE": _conditional_delete,
+        "PATCH": _conditional_patch,
+    },
     "search": {"POST": _search_form, "GET": _search},
     "type history": {"GET": _history},
     "instance": {"GET": _read, "PUT": _update, "DELETE": _delete, "PATCH": _patch},

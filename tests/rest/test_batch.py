@@ -45,12 +45,17 @@ async def test_entries_that_fail_leave_the_others_alone(fhir: Fhir, mark: str) -
             entry("GET", "Patient/a_b"),
             entry("POST", "Patient"),
             entry("PUT", "Patient", PATIENT),
+            entry("DELETE", "Patient"),
+            entry("DELETE", "Patient?_count=1"),
             {"resource": PATIENT},
             post(PATIENT, ifNoneExist="nope=1"),
         ],
         "404": [entry("GET", f"Patient/{mark}")],
         "412": [entry("PUT", f"Patient/{mark}", PATIENT | {"id": mark}, ifMatch='W/"1"')],
-        "501": [entry("PATCH", f"Patient/{mark}"), entry("DELETE", "Patient?name=x")],
+        "501": [
+            entry("PATCH", f"Patient/{mark}", {"resourceType": "Parameters"}),
+            entry("HEAD", f"Patient/{mark}"),
+        ],
     }
     flat = [(status, one) for status, entries in wrong.items() for one in entries]
     answer = await batch(fhir, post(good), *(one for _, one in flat), post(good))

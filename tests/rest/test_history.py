@@ -32,7 +32,7 @@ async def test_history_tells_every_version_newest_first(fhir: Fhir, mark: str) -
     assert versions([page]) == [f"{mark}/{n}" for n in (5, 4, 3, 2, 1)]
     requests = [(e["request"]["method"], e["request"]["url"]) for e in page["entry"]]
     assert requests == [(method, f"Patient/{mark}") for method in ("PUT", "DELETE", "PUT", "PUT", "PUT")]
-    assert [e["response"]["status"][:3] for e in page["entry"][1:]] == ["204", "200", "200", "201"]
+    assert [e["response"]["status"][:3] for e in page["entry"]] == ["201", "204", "200", "200", "201"]
     assert "resource" not in page["entry"][1]
     assert [e["resource"]["gender"] for e in page["entry"][2:]] == ["other", "female", "male"]
     times = [e["response"]["lastModified"] for e in page["entry"]]
@@ -93,7 +93,8 @@ async def test_history_of_a_deleted_instance_is_there(fhir: Fhir, mark: str) -> 
     [
         ("_count=x", 400, "_count"),
         ("_count=-1", 400, "_count"),
-        ("_since=2024-01-01T00:00:00Z", 501, "_since"),
+        ("_since=yesterday", 400, "_since"),
+        ("_since=", 400, "_since"),
         ("_at=2024", 501, "_at"),
         ("name=x", 400, "name"),
         ("_cursor=AAAA", 400, "_cursor"),

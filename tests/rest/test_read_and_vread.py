@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
+import pytest
+
 from tests.client import FHIR_JSON, Fhir, done, refused, version_of
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "王", "given": ["小明"]}]}
@@ -72,6 +74,24 @@ async def test_conditional_read_sends_no_body_when_nothing_changed(fhir: Fhir, m
     unchanged = await fhir.get(f"Patient/{mark}", if_modified_since=format_datetime(at, usegmt=True))
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     done(await fhir.get(f"Patient/{mark}", if_modified_since=format_datetime(at - timedelta(hours=1), usegmt=True)))
+
+
+@pytest.mark.parametrize("tags", ["*", " * ", '"2"', 'W/"1", W/"2"', 'W/"2","x"', '"a" , "2",'])
+async def test_if_none_match_takes_a_list_or_any(fhir: Fhir, mark: str, tags: str) -> None:
+    refused(await fhir.get(f"Patient/{mark}", if_none_match=tags), 404)
+    for language in ("zh", "en"):
+        done(await fhir.put(f"Patient/{mark}", PATIENT | {"id": mark, "language": language}))
+    for method in ("GET", "HEAD"):
+        response = await fhir.send(method, f"Patient/{mark}", if_none_match=tags)
+        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", 'W/"2"')
+
+
+@pytest.mark.parametrize("tags", ['W/"1", W/"3"', '"x"', 'W/"22"', '"1";"2"'])
+async def test_if_none_match_of_other_versions_reads(fhir: Fhir, mark: str, tags: str) -> None:
+    for language in ("zh", "en"):
+        done(await fhir.put(f"Patient/{mark}", PATIENT | {"id": mark, "language": language}))
+    later = "Fri, 01 Jan 2038 00:00:00 GMT"
+    assert version_of(await fhir.get(f"Patient/{mark}", if_none_match=tags, if_modified_since=later)) == 2
 
 
 async def test_a_condition_that_is_not_one_is_left_out(fhir: Fhir, mark: str) -> None:

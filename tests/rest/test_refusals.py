@@ -46,13 +46,13 @@ ADDRESSES = [
     row("GET $nope", 501, "not-supported", "$nope"),
     row("GET ", 501, "not-supported", "http.method"),
     row("GET _search", 501, "not-supported", "_search"),
-    row("DELETE Patient?name=x", 501, "not-supported", "http.method"),
-    row("PATCH Patient/1", 501, "not-supported", "http.method", b"[]", content_type="application/json-patch+json"),
+    row("PATCH Patient/1", 404, "not-found", "Patient", b"[]", content_type="application/json-patch+json"),
 ]
 
 METHODS = [
     row("DELETE ", 405, "not-supported", "http.method"),
     row("PUT ", 405, "not-supported", "http.method", PATIENT),
+    row("DELETE Patient", 405, "not-supported", "http.method"),
     row("PUT Patient", 405, "not-supported", "http.method", PATIENT),
     row("POST Patient/1", 405, "not-supported", "http.method", PATIENT),
     row("PATCH Patient", 405, "not-supported", "http.method", PATIENT),

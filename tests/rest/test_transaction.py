@@ -218,10 +218,13 @@ WRONG = {
     ),
     "an id that is none": (entry("GET", "Patient/a_b"), 400, "invalid", "Bundle.entry[2].request.url"),
     "a method that is not supported": (
-        entry("PATCH", "Patient/x"), 501, "not-supported", "Bundle.entry[2].request.method",
+        entry("HEAD", "Patient/x"), 501, "not-supported", "Bundle.entry[2].request.method",
     ),
     "a method that is none": (entry("FETCH", "Patient/x"), 400, "invalid", "Bundle.entry[2].request.method"),
-    "a conditional delete": (entry("DELETE", "Patient?name=x"), 501, "not-supported", "Bundle.entry[2].request.url"),
+    "a delete without id or criteria": (entry("DELETE", "Patient"), 400, "invalid", "Bundle.entry[2].request.url"),
+    "a delete with id and criteria": (
+        entry("DELETE", "Patient/a?name=x"), 400, "invalid", "Bundle.entry[2].request.url",
+    ),
     "a put without id": (entry("PUT", "Patient", PATIENT), 400, "invalid", "Bundle.entry[2].request.url"),
     "an If-Match that is no etag": (
         entry("PUT", "Patient/x", {**PATIENT, "id": "x"}, ifMatch="now"), 400, "invalid",
