@@ -4,23 +4,21 @@ A transaction is planned whole: identities first (conditionals searched, new ids
 spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes.
 """
 
-import base64
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import msgspec
 
-from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError, TooLarge
-from server.interaction.accept import accept, fault
+from server.errors import Invalid, Issue, TiercareError
+from server.interaction.accept import accept
 from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete, plan_conditional_delete
+from server.interaction.entries import BundleEntry, Item, item_of, naming, read_bundle
 from server.interaction.history import history
-from server.interaction.ids import check_id, new_id
+from server.interaction.ids import new_id
 from server.interaction.links import by_name, resolve_links
 from server.interaction.outcome import Written
 from server.interaction.patch import conditional_patch, patch, plan_patch
@@ -30,52 +28,9 @@ from server.interaction.search import search
 from server.interaction.update import conditional_update, plan_conditional_update, update
 from server.keys import Version
 from server.model import bundle as bundles
-from server.model import json_patch, tables
 from server.model.outcome import operation_outcome, status_line
 from server.model.subset import asked
 from server.search.query import parameters
-
-
-class _Request(msgspec.Struct, rename="camel"):
-    method: str
-    url: str
-    if_none_exist: str = ""
-    if_match: str = ""
-    if_none_match: str = ""
-    if_modified_since: str = ""
-
-
-class _Entry(msgspec.Struct, rename="camel"):
-    full_url: str = ""
-    resource: msgspec.Raw = msgspec.Raw()
-    request: _Request | None = None
-
-
-class _Bundle(msgspec.Struct, rename="camel"):
-    resource_type: str = ""
-    type: str = ""
-    entry: list[_Entry] = []
-
-
-@dataclass(slots=True)
-class Item:
-    """One entry as it is to be done. `criteria`: of a conditional interaction, '' if none."""
-
-    number: int
-    full_url: str
-    method: str
-    type: str
-    id: str
-    version: str
-    criteria: str
-    if_match: int | None
-    resource: bytes
-    url: str
-    fresh_id: str = ""  # the id this entry creates under, the same in every try
-
-    @property
-    def at(self) -> str:
-        return f"Bundle.entry[{self.number}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,115 +43,12 @@ class Answer:
 
 async def process(api: Api, context: Context, raw: bytes, *, representation: bool = False) -> Answer:
     """Raises Invalid for a Bundle that is no batch or transaction, and in a transaction the first entry's error."""
-    bundle = _read_bundle(api, raw)
+    bundle = read_bundle(api, raw)
     if bundle.type == "transaction":
-        items = [_item(number, entry) for number, entry in enumerate(bundle.entry)]
+        items = [item_of(number, entry) for number, entry in enumerate(bundle.entry)]
         return Answer("transaction-response", await _transaction(api, context, items, representation))
     answers = [await _try(api, context, number, entry, representation) for number, entry in enumerate(bundle.entry)]
     return Answer("batch-response", answers)
-
-
-# --------------------------------------------------------------------------------------------- reading the Bundle
-def _read_bundle(api: Api, raw: bytes) -> _Bundle:
-    try:
-        bundle = msgspec.json.decode(raw, type=_Bundle)
-    except msgspec.ValidationError as error:
-        text, _, place = str(error).rstrip("`").partition(" - at `$")
-        raise Invalid(f"the Bundle is not as R4 says: {text}", f"Bundle{place}", code="structure") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is not JSON: {fault(raw) or error}", "Bundle", code="structure") from error
-    if bundle.resource_type != "Bundle":
-        found = bundle.resource_type or "body without resourceType"
-        raise Invalid(f"a Bundle is wanted here, not a {found}", "Bundle.resourceType")
-    if bundle.type not in ("batch", "transaction"):
-        raise Invalid(f"a Bundle of type '{bundle.type}' cannot be processed: only batch, transaction", "Bundle.type")
-    if len(bundle.entry) > api.limits.bundle_entries_max:
-        raise TooLarge(
-            f"the Bundle has {len(bundle.entry)} entries, {api.limits.bundle_entries_max} is the limit", "Bundle.entry"
-        )
-    return bundle
-
-
-def _item(number: int, entry: _Entry) -> Item:
-    at = f"Bundle.entry[{number}]"
-    if entry.request is None:
-        raise Invalid("an entry of a batch or transaction needs a request", f"{at}.request", code="required")
-    request = entry.request
-    method = request.method
-    if method == "HEAD":
-        raise NotSupported(f"the method '{method}' is not supported in a Bundle yet", f"{at}.request.method")
-    if method not in _METHODS:
-        raise Invalid(f"'{method}' is not a method: {', '.join(_METHODS)} are", f"{at}.request.method")
-    path, _, query = request.url.partition("?")
-    type, id, version = _address(path, f"{at}.request.url")
-    resource = bytes(entry.resource)
-    if (method in ("POST", "PUT", "PATCH")) != bool(resource):
-        raise Invalid(
-            f"{method} {request.url}: " + ("a resource is missing" if not resource else "no resource belongs here"),
-            f"{at}.resource",
-            code="required" if not resource else "invalid",
-        )
-    if method in _CONDITIONAL and not id and not query:
-        raise Invalid(f"{method} needs an id or criteria in its url", f"{at}.request.url")
-    if method in _CONDITIONAL and id and query:
-        raise Invalid(f"{method} takes an id or criteria, not both", f"{at}.request.url")
-    if method == "POST" and (id or query):
-        raise Invalid("POST takes only a resource type as url", f"{at}.request.url")
-    if method == "PATCH":
-        resource = _patch_in(resource, at)
-    criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
-    return Item(
-        number, entry.full_url, method, type, id, version, criteria, _etag(request.if_match, at), resource, request.url
-    )
-
-
-class _Binary(msgspec.Struct, rename="camel"):
-    resource_type: str = ""
-    content_type: str = ""
-    data: str = ""
-
-
-def _patch_in(resource: bytes, at: str) -> bytes:
-    """The JSON Patch that an entry carries as a Binary (http.html#patch)."""
-    try:
-        binary = msgspec.json.decode(resource, type=_Binary)
-        if binary.resource_type == "Parameters":
-            raise NotSupported("FHIRPath Patch is not supported yet: send a JSON Patch in a Binary", f"{at}.resource")
-        if binary.resource_type != "Binary":
-            raise Invalid(f"a PATCH takes a Binary, not a {binary.resource_type!r}", f"{at}.resource")
-        if binary.content_type != json_patch.MIME:
-            raise MediaType(
-                f"a patch is sent as {json_patch.MIME}, not '{binary.content_type}'", f"{at}.resource.contentType"
-            )
-        return base64.b64decode("".join(binary.data.split()), validate=True)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Invalid(f"the Binary of a PATCH is not as it should be: {error}", f"{at}.resource") from error
-
-
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_CONDITIONAL = ("PUT", "PATCH", "DELETE")  # by id or by criteria in the url
-
-
-def _address(path: str, at: str) -> tuple[str, str, str]:
-    """`Type`, `Type/id`, `Type/id/_history/v` -> its parts; `_history` as version for the history of an instance."""
-    parts = [unquote(part) for part in path.strip("/").split("/")]
-    type, id = parts[0], parts[1] if len(parts) > 1 else ""
-    if type not in tables.resource_types():
-        raise Invalid(f"'{type}' is not a resource type of R4", at)
-    if len(parts) > 2 and (parts[2] != "_history" or len(parts) > 4):
-        raise NotSupported(f"'{path}' is not supported in a Bundle", at)
-    if id:
-        check_id(id, at)
-    return type, id, (parts[3] if len(parts) == 4 else "_history") if len(parts) > 2 else ""
-
-
-def _etag(text: str, at: str) -> int | None:
-    if not text:
-        return None
-    number = text.removeprefix("W/").strip('"')
-    if not (number.isascii() and number.isdigit()):
-        raise Invalid(f"'{text}' is not an ETag of this server", f"{at}.request.ifMatch")
-    return int(number)
 
 
 # ----------------------------------------------------------------------------------------------------- transaction
@@ -246,7 +98,7 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
     for item in items:
         id = item.id or item.fresh_id
         if item.criteria and item.method != "DELETE":
-            with _naming(item):
+            with naming(item):
                 found, _ = await match(api, context, item.type, item.criteria, taken)
             if found is not None:
                 id = found.id
@@ -258,7 +110,7 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
             identities[item.full_url] = f"{item.type}/{id}"
     groups: list[list[Planned]] = []
     for item in items:
-        with _naming(item):
+        with naming(item):
             if item.number in kept:
                 groups.append([Planned(None, kept[item.number])])
             elif item.method == "DELETE" and item.criteria:
@@ -311,26 +163,11 @@ def _id_in(resource: bytes) -> str:
         return ""
 
 
-@contextmanager
-def _naming(item: Item) -> Iterator[None]:
-    """Puts the entry in front of the issues' expressions, so that an error says which entry is at fault."""
-    try:
-        yield
-    except TiercareError as error:
-        error.issues = [
-            issue
-            if issue.expression.startswith("Bundle.entry")
-            else Issue(issue.code, f"{item.at}: {issue.diagnostics}", item.at, issue.severity)
-            for issue in error.issues
-        ]
-        raise
-
-
 # ----------------------------------------------------------------------------------------------------------- batch
-async def _try(api: Api, context: Context, number: int, entry: _Entry, representation: bool) -> bytes:
+async def _try(api: Api, context: Context, number: int, entry: BundleEntry, representation: bool) -> bytes:
     """One entry of a batch, as it was sent."""
     try:
-        item = _item(number, entry)
+        item = item_of(number, entry)
     except TiercareError as error:
         return bundles.response_entry(status_line(error), outcome=operation_outcome(error.issues))
     return await _alone(api, context, item, representation)
@@ -339,7 +176,7 @@ async def _try(api: Api, context: Context, number: int, entry: _Entry, represent
 async def _alone(api: Api, context: Context, item: Item, representation: bool) -> bytes:
     """One entry by itself: its answer, or its error as an outcome; the others go on."""
     try:
-        with _naming(item):
+        with naming(item):
             if item.method == "GET":
                 return await _GETS[_kind_of_get(item)](api, context, item)
             if item.method == "DELETE" and item.criteria:
