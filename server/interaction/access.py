@@ -24,15 +24,13 @@ class Records:
 
     async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
         """Like Store.get; None also for what the caller may not see."""
-        found = await self._store.get(type, id, version)
-        if found is None or await self._visible(found):
-            return found
-        return None
+        found, hidden = await self.look(type, id, version)
+        return None if hidden else found
 
-    async def hidden(self, type: str, id: str) -> bool:
-        """Whether something is there that the caller may not see: a write must not go over it."""
-        found = await self._store.get(type, id)
-        return found is not None and not await self._visible(found)
+    async def look(self, type: str, id: str, version: int | None = None) -> tuple[Version | None, bool]:
+        """(what is there, whether the caller may not see it): for writes, which must not go over what is hidden."""
+        found = await self._store.get(type, id, version)
+        return found, found is not None and not await self._visible(found)
 
     async def select(self, select: Select) -> Page:
         test = self._with_filter(select.type, select.test)

@@ -94,12 +94,13 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
     Errors name the entry.
     """
     kept: dict[int, Version] = {}
+    claims: dict[int, str] = {}
     identities: dict[str, str] = {}
     for item in items:
         id = item.id or item.fresh_id
         if item.criteria and item.method != "DELETE":
             with naming(item):
-                found, _ = await match(api, context, item.type, item.criteria, taken)
+                found, claims[item.number] = await match(api, context, item.type, item.criteria, taken)
             if found is not None:
                 id = found.id
                 if item.method == "POST":
@@ -116,7 +117,7 @@ async def _plan(api: Api, context: Context, items: Sequence[Item], taken: Taken)
             elif item.method == "DELETE" and item.criteria:
                 groups.append(await plan_conditional_delete(api, context, item.type, item.criteria, item.if_match))
             else:
-                groups.append([await _plan_one(api, context, item, identities, taken)])
+                groups.append([await _plan_one(api, context, item, identities, claims.get(item.number, ""), taken)])
     _no_overlap([one for item, group in zip(items, groups, strict=True) for one in group if item.number not in kept])
     planned = [one for group in groups for one in group]
     writes = [one.write for one in planned if one.write]
@@ -132,7 +133,10 @@ def _no_overlap(planned: Sequence[Planned]) -> None:
     _distinct([f"{target.type}/{target.id}" for target in targets if target], "resource")
 
 
-async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str, str], taken: Taken) -> Planned:
+async def _plan_one(
+    api: Api, context: Context, item: Item, identities: dict[str, str], claim: str, taken: Taken
+) -> Planned:
+    """`claim`: of a conditional create whose criteria nothing matched, '' of a plain one."""
     if item.method == "DELETE":
         return await plan_delete(api, context, item.type, item.id, item.if_match)
     if item.method == "PATCH":
@@ -148,7 +152,6 @@ async def _plan_one(api: Api, context: Context, item: Item, identities: dict[str
         if accepted.resource.get("id") != item.id:
             raise Invalid(f"the resource's id is not that of its url '{item.url}'", f"{item.at}.resource.id")
         return await plan_update(api, context, accepted, item.id, item.if_match)
-    claim = (await match(api, context, item.type, item.criteria))[1] if item.criteria else ""
     return plan_create(api, accepted, item.fresh_id, claim, taken)
 
 

@@ -29,9 +29,10 @@ async def match(
     if len(hits) > 1:
         raise Stale(f"the criteria {type}?{criteria} match more than one resource", f"{type}?{criteria}")
     claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in asked)
-    holder = (taken or {}).get(claim)
-    if not hits and holder and await api.records(context).hidden(*holder.split("/")):
-        raise Forbidden(f"{type}?{criteria} may not be written", f"{type}?{criteria}")
+    if not hits and taken and claim in taken:
+        _, hidden = await api.records(context).look(type, taken[claim].removeprefix(f"{type}/"))
+        if hidden:
+            raise Forbidden(f"{type}?{criteria} may not be written", f"{type}?{criteria}")
     return (hits[0] if hits else None), claim
 
 

@@ -139,9 +139,8 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
 
 async def current_version(api: Api, context: Context, type: str, id: str) -> Version | None:
     """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
-    records = api.records(context)
-    current = await records.get(type, id)
-    if current is None and await records.hidden(type, id):
+    current, hidden = await api.records(context).look(type, id)
+    if hidden:
         raise Forbidden(f"{type}/{id} may not be written", type)
     return current
 
