@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from server.errors import Invalid
 from server.interaction.api import Api
 from server.interaction.limits import Limits
+from server.operations.registry import OPERATIONS
 from server.rest.app import App
 from server.rest.routes import Service, now
 from server.search.kinds.kind import Setting
@@ -46,6 +47,7 @@ def build_app(settings: Settings) -> App:
                 _page_key(settings),
                 settings.update_as_create,
                 _conditional_delete(settings.conditional_delete),
+                OPERATIONS,
             )
             yield Service(
                 api,

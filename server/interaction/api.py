@@ -2,11 +2,14 @@
 done in the file of that name (https://hl7.org/fhir/R4/http.html)."""
 
 import secrets
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from server.interaction.access import Records
 from server.interaction.context import Context
 from server.interaction.limits import Limits
+from server.interaction.operation import Operation
 from server.search.kinds.kind import Setting
 from server.store.port import Store
 
@@ -24,6 +27,8 @@ class Api:
     page_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     update_as_create: bool = True
     conditional_delete: str = "single"  # not-supported | single | multiple
+    operations: Sequence[Operation] = ()
+    started: int = field(default_factory=lambda: time.time_ns() // 1_000_000)  # milliseconds since 1970
 
     def records(self, context: Context) -> Records:
         return Records(self.store, context, self.setting)

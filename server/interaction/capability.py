@@ -4,6 +4,8 @@ that it says what is there and nothing else."""
 from typing import Any
 
 from server.interaction.api import Api
+from server.interaction.operate import described
+from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.model import json_patch, tables
 from server.search.index import left_out
 from server.search.kinds import KINDS
@@ -20,12 +22,13 @@ INTERACTIONS = (
     "history-type",
     "search-type",
 )
-SYSTEM = ("transaction", "batch", "history-system")
+WHOLE = ("transaction", "batch", "history-system")
 FORMATS = ("application/fhir+json", "json", "application/fhir+xml", "xml")
 
 
 def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any]:
     """The CapabilityStatement; `started` is a dateTime."""
+    operations = described(api.operations, base, SYSTEM)
     return {
         "resourceType": "CapabilityStatement",
         "id": "tiercare",
@@ -44,14 +47,15 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
         "rest": [
             {
                 "mode": "server",
-                "interaction": [{"code": code} for code in SYSTEM],
-                "resource": [_resource(api, type) for type in sorted(tables.resource_types())],
+                "interaction": [{"code": code} for code in WHOLE],
+                "resource": [_resource(api, type, base) for type in sorted(tables.resource_types())],
+                **({"operation": operations} if operations else {}),
             }
         ],
     }
 
 
-def _resource(api: Api, type: str) -> dict[str, Any]:
+def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
     parameters = tables.search_parameters(type)
     missing = left_out(type)
     usable = [parameters[code] for code in sorted(parameters) if code not in missing and parameters[code].kind in KINDS]
@@ -71,4 +75,9 @@ def _resource(api: Api, type: str) -> dict[str, Any]:
     if includes:
         found["searchInclude"] = includes
     found["searchParam"] = [{"name": p.code, "definition": p.url, "type": p.kind} for p in usable]
+    operations = {
+        one["definition"]: one for level in (TYPE, INSTANCE) for one in described(api.operations, base, level, type)
+    }
+    if operations:
+        found["operation"] = list(operations.values())
     return found

@@ -140,7 +140,7 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
 async def current_version(api: Api, context: Context, type: str, id: str) -> Version | None:
     """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
     current, hidden = await api.records(context).look(type, id)
-    if hidden:
+    if hidden or (type == "OperationDefinition" and any(one.id == id for one in api.operations)):
         raise Forbidden(f"{type}/{id} may not be written", type)
     return current
 

@@ -3,11 +3,19 @@
 from server.errors import Gone, NotFound
 from server.interaction.api import Api
 from server.interaction.context import Context
-from server.keys import Version
+from server.interaction.operation import definition
+from server.keys import Version, stamp_of
 
 
 async def read(api: Api, context: Context, type: str, id: str) -> Version:
-    """The current version. Raises NotFound, or Gone when it was deleted."""
+    """The current version. Raises NotFound, or Gone when it was deleted.
+
+    The OperationDefinitions of the server's own operations are not stored: what runs is what they say.
+    """
+    if type == "OperationDefinition":
+        for operation in api.operations:
+            if operation.id == id:
+                return Version(type, id, 1, stamp_of(api.started), "PUT", definition(operation, context.base))
     found = await api.records(context).get(type, id)
     if found is None:
         raise NotFound(f"{type}/{id} is not known", type)

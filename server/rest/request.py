@@ -40,6 +40,10 @@ class Request:
         host = self.header("host") or "{}:{}".format(*(self._scope.get("server") or ("localhost", 80)))
         return f"{self._scope.get('scheme', 'http')}://{host}{root}"
 
+    def sends_body(self) -> bool:
+        """Whether the request announces a body (RFC 9110 section 8.6, RFC 9112 section 6)."""
+        return self.header("content-length") not in ("", "0") or bool(self.header("transfer-encoding"))
+
     async def body(self, limit: int) -> bytes:
         """Without its Content-Encoding. Raises TooLarge past `limit` bytes, sent or inflated; MediaType."""
         sent, coding = await self._sent(limit), self.header("content-encoding")

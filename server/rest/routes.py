@@ -16,6 +16,8 @@ from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
+from server.interaction.operate import Place, operate
+from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.interaction.patch import conditional_patch, patch
 from server.interaction.read import read, vread
 from server.interaction.search import search
@@ -74,12 +76,12 @@ def allowed(parts: Sequence[str]) -> str:
 
 
 def _level(parts: Sequence[str]) -> str:
-    """The kind of an address. Raises NotFound, or NotSupported for an operation."""
+    """The kind of an address. Raises NotFound."""
     if not parts:
         return "system"
-    for part in parts:
-        if part.startswith("$"):
-            raise NotSupported(f"the operation {part} is not known", part)
+    if parts[-1].startswith("$"):
+        _place(parts)
+        return "operation"
     if parts[0] in ("metadata", "_history") and len(parts) == 1:
         return parts[0]
     if parts[0] == "_search" and len(parts) == 1:
@@ -99,6 +101,21 @@ def _level(parts: Sequence[str]) -> str:
             return "instance history"
         case [_, "_history", _]:
             return "version"
+    raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
+
+
+def _place(parts: Sequence[str]) -> Place:
+    """Where an operation was called. Raises NotFound for an address that can have none."""
+    code = parts[-1][1:]
+    match parts[:-1]:
+        case []:
+            return Place(code, SYSTEM)
+        case [type] if type in tables.resource_types():
+            return Place(code, TYPE, type)
+        case [type, id] if type in tables.resource_types():
+            return Place(code, INSTANCE, type, id)
+        case [type, id, "_history", version] if type in tables.resource_types():
+            return Place(code, INSTANCE, type, id, version)
     raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
 
 
@@ -254,6 +271,16 @@ async def _process(service: Service, request: Request) -> Answer:
     return Answer(200, [], bundle.responses(result.type, result.entries))
 
 
+async def _operate(service: Service, request: Request) -> Answer:
+    context = service.context(request)
+    method = "GET" if request.method == "HEAD" else request.method
+    sent = await request.content(service.body_max_bytes) if method == "POST" and request.sends_body() else b""
+    result = await operate(
+        service.api, context, _place(request.parts), method, request.parameters(), sent, request.header("prefer")
+    )
+    return Answer(result.status, result.headers, result.body)
+
+
 async def _system_search(service: Service, request: Request) -> Answer:
     raise NotSupported("search over all types is not supported yet", "http.method")
 
@@ -288,5 +315,6 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
     "instance": {"GET": _read, "PUT": _update, "DELETE": _delete, "PATCH": _patch},
     "instance history": {"GET": _history},
     "version": {"GET": _vread},
+    "operation": {"GET": _operate, "POST": _operate},
 }
 """Kind of address -> method -> handler: what is not here is 405."""

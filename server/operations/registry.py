@@ -1,0 +1,6 @@
+"""The operations this server has: routes, the CapabilityStatement and the OperationDefinitions follow this table."""
+
+from server.interaction.operation import Operation
+from server.operations.meta import META
+
+OPERATIONS: tuple[Operation, ...] = (META,)
