@@ -21,7 +21,7 @@ from server.interaction.history import history
 from server.interaction.ids import new_id
 from server.interaction.links import by_name, resolve_links
 from server.interaction.outcome import Written
-from server.interaction.patch import conditional_patch, patch, plan_patch
+from server.interaction.patch import Patch, conditional_patch, patch, plan_patch
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
 from server.interaction.read import read, vread
 from server.interaction.search import search
@@ -141,9 +141,8 @@ async def _plan_one(
         return await plan_delete(api, context, item.type, item.id, item.if_match)
     if item.method == "PATCH":
         resolve, at = by_name(item.full_url, item.type, identities), f"{item.at}.resource"
-        return await plan_patch(
-            api, context, item.type, item.id, item.criteria, item.resource, item.if_match, resolve, at
-        )
+        given = Patch(item.resource, item.fhirpath)
+        return await plan_patch(api, context, item.type, item.id, item.criteria, given, item.if_match, resolve, at)
     raw = await resolve_links(api, context, item.resource, item.full_url, item.type, identities)
     accepted = accept(raw, item.type, at=f"{item.at}.resource")
     if item.method == "PUT" and item.criteria:
@@ -195,10 +194,11 @@ async def _write(api: Api, context: Context, item: Item) -> Written | None:
         return await delete(api, context, item.type, item.id, item.if_match)
     if item.method == "POST":
         return await create(api, context, item.type, item.resource, item.criteria)
+    given = Patch(item.resource, item.fhirpath)
     if item.method == "PATCH" and item.criteria:
-        return await conditional_patch(api, context, item.type, item.criteria, item.resource, item.if_match)
+        return await conditional_patch(api, context, item.type, item.criteria, given, item.if_match)
     if item.method == "PATCH":
-        return await patch(api, context, item.type, item.id, item.resource, item.if_match)
+        return await patch(api, context, item.type, item.id, given, item.if_match)
     if item.criteria:
         return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match)
     return await update(api, context, item.type, item.id, item.resource, item.if_match)

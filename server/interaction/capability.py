@@ -4,7 +4,8 @@ that it says what is there and nothing else."""
 from typing import Any
 
 from server.interaction.api import Api
-from server.model import json_patch, tables
+from server.interaction.patch import MIMES
+from server.model import tables
 from server.search.index import left_out
 from server.search.kinds import KINDS
 
@@ -40,7 +41,7 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
         "implementation": {"description": "A FHIR R4 server for tiered care", "url": base},
         "fhirVersion": "4.0.1",
         "format": list(FORMATS),
-        "patchFormat": [json_patch.MIME],
+        "patchFormat": list(MIMES),
         "rest": [
             {
                 "mode": "server",

@@ -51,6 +51,7 @@ class Item:
     if_match: int | None
     resource: bytes
     url: str
+    fhirpath: bool = False  # of a PATCH: the resource is a FHIRPath Patch, not a JSON Patch
     fresh_id: str = ""  # the id this entry creates under, the same in every try
 
     @property
@@ -103,12 +104,12 @@ def item_of(number: int, entry: BundleEntry) -> Item:
         raise Invalid(f"{method} takes an id or criteria, not both", f"{at}.request.url")
     if method == "POST" and (id or query):
         raise Invalid("POST takes only a resource type as url", f"{at}.request.url")
+    fhirpath = False
     if method == "PATCH":
-        resource = _patch_in(resource, at)
+        resource, fhirpath = _patch_in(resource, at)
     criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
-    return Item(
-        number, entry.full_url, method, type, id, version, criteria, _etag(request.if_match, at), resource, request.url
-    )
+    if_match = _etag(request.if_match, at)
+    return Item(number, entry.full_url, method, type, id, version, criteria, if_match, resource, request.url, fhirpath)
 
 
 class _Binary(msgspec.Struct, rename="camel"):
@@ -117,19 +118,19 @@ class _Binary(msgspec.Struct, rename="camel"):
     data: str = ""
 
 
-def _patch_in(resource: bytes, at: str) -> bytes:
-    """The JSON Patch that an entry carries as a Binary (http.html#patch)."""
+def _patch_in(resource: bytes, at: str) -> tuple[bytes, bool]:
+    """The patch of an entry: a Parameters resource (then true), or a JSON Patch in a Binary (http.html#patch)."""
     try:
         binary = msgspec.json.decode(resource, type=_Binary)
         if binary.resource_type == "Parameters":
-            raise NotSupported("FHIRPath Patch is not supported yet: send a JSON Patch in a Binary", f"{at}.resource")
+            return resource, True
         if binary.resource_type != "Binary":
-            raise Invalid(f"a PATCH takes a Binary, not a {binary.resource_type!r}", f"{at}.resource")
+            raise Invalid(f"a PATCH takes Parameters or a Binary, not a {binary.resource_type!r}", f"{at}.resource")
         if binary.content_type != json_patch.MIME:
             raise MediaType(
                 f"a patch is sent as {json_patch.MIME}, not '{binary.content_type}'", f"{at}.resource.contentType"
             )
-        return base64.b64decode("".join(binary.data.split()), validate=True)
+        return base64.b64decode("".join(binary.data.split()), validate=True), False
     except (msgspec.DecodeError, ValueError) as error:
         raise Invalid(f"the Binary of a PATCH is not as it should be: {error}", f"{at}.resource") from error
 

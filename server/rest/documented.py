@@ -48,7 +48,7 @@ _RESOURCE = {
     "application/fhir+json": {"schema": {"$ref": "#/components/schemas/Resource"}},
     "application/fhir+xml": {"schema": {"type": "string"}},
 }
-_JSON_PATCH = {json_patch.MIME: {"schema": {"type": "array", "items": {"type": "object"}}}}
+_PATCH = {json_patch.MIME: {"schema": {"type": "array", "items": {"type": "object"}}}, **_RESOURCE}
 _TYPE = {
     "name": "type",
     "in": "path",
@@ -107,6 +107,6 @@ def _paths(root: str) -> dict[str, Any]:
             },
         }
         if has_body:
-            operation["requestBody"] = {"required": True, "content": _JSON_PATCH if method == "patch" else _RESOURCE}
+            operation["requestBody"] = {"required": True, "content": _PATCH if method == "patch" else _RESOURCE}
         paths.setdefault(root + path, {})[method] = operation
     return paths

@@ -16,7 +16,7 @@ from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
-from server.interaction.patch import conditional_patch, patch
+from server.interaction.patch import MIMES, Patch, conditional_patch, patch
 from server.interaction.read import read, vread
 from server.interaction.search import search
 from server.interaction.update import conditional_update, update
@@ -191,8 +191,8 @@ async def _conditional_delete(service: Service, request: Request) -> Answer:
 
 async def _patch(service: Service, request: Request) -> Answer:
     type, id = request.parts
-    context, raw = service.context(request), await _patch_document(service, request)
-    result = await patch(service.api, context, type, id, raw, _if_match(request))
+    context, given = service.context(request), await _patch_document(service, request)
+    result = await patch(service.api, context, type, id, given, _if_match(request))
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -201,19 +201,19 @@ async def _conditional_patch(service: Service, request: Request) -> Answer:
         raise NotAllowed(
             "PATCH on a type needs criteria: PATCH Type?identifier=…, or an id: PATCH Type/id", "http.method"
         )
-    context, raw = service.context(request), await _patch_document(service, request)
-    result = await conditional_patch(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    context, given = service.context(request), await _patch_document(service, request)
+    result = await conditional_patch(service.api, context, request.parts[0], request.query, given, _if_match(request))
     return response.written(result, request.header("prefer"), context.base)
 
 
-async def _patch_document(service: Service, request: Request) -> bytes:
-    """Raises MediaType, NotSupported (FHIRPath Patch, which comes as a Parameters resource), TooLarge."""
+async def _patch_document(service: Service, request: Request) -> Patch:
+    """A JSON Patch, or a FHIRPath Patch as Parameters. Raises MediaType, TooLarge, Invalid (XML that is none)."""
     sent = request.header("content-type").split(";")[0].strip().lower()
-    if sent.startswith("application/fhir+"):
-        raise NotSupported(f"FHIRPath Patch is not supported yet: send {json_patch.MIME}", "http.Content-Type")
-    if sent != json_patch.MIME:
-        raise MediaType(f"a patch is sent as {json_patch.MIME}, not '{sent}'", "http.Content-Type")
-    return await request.body(service.body_max_bytes)
+    if sent not in MIMES:
+        raise MediaType(f"a patch is sent as one of {', '.join(MIMES)}, not '{sent}'", "http.Content-Type")
+    if sent == json_patch.MIME:
+        return Patch(await request.body(service.body_max_bytes))
+    return Patch(await request.content(service.body_max_bytes), fhirpath=True)
 
 
 async def _search(service: Service, request: Request) -> Answer:
