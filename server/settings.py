@@ -30,7 +30,7 @@ SETTINGS = (
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("include_max", 1000, "resources that _include may add to a page"),
-    Setting("history_max", 1000, "versions on a history page at most"),
+    Setting("history_max", 1000, "versions on a history page at most, and looked at for a page of _at"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
     Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
     Setting("gzip_min_bytes", 1400, "bytes from which on an answer is gzipped for clients that take it; 0: never"),
