@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 import msgspec
+import orjson
 
 from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError, TooLarge
 from server.interaction.accept import fault
 from server.interaction.api import Api
 from server.interaction.ids import check_id
 from server.model import json_patch, tables
+from server.model.doubled import check_bundle, check_unique
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -72,6 +74,7 @@ def read_bundle(api: Api, raw: bytes) -> _Bundle:
         raise Invalid(f"a Bundle is wanted here, not a {found}", "Bundle.resourceType")
     if bundle.type not in ("batch", "transaction"):
         raise Invalid(f"a Bundle of type '{bundle.type}' cannot be processed: only batch, transaction", "Bundle.type")
+    check_bundle(raw)
     if len(bundle.entry) > api.limits.bundle_entries_max:
         raise TooLarge(
             f"the Bundle has {len(bundle.entry)} entries, {api.limits.bundle_entries_max} is the limit", "Bundle.entry"
@@ -130,6 +133,7 @@ def _patch_in(resource: bytes, at: str) -> tuple[bytes, bool]:
             raise MediaType(
                 f"a patch is sent as {json_patch.MIME}, not '{binary.content_type}'", f"{at}.resource.contentType"
             )
+        check_unique(resource, orjson.loads(resource), f"{at}.resource")
         return base64.b64decode("".join(binary.data.split()), validate=True), False
     except (msgspec.DecodeError, ValueError) as error:
         raise Invalid(f"the Binary of a PATCH is not as it should be: {error}", f"{at}.resource") from error

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from server.errors import Invalid, TooCostly, Unprocessable
+from server.model.doubled import check_unique
 from server.model.exact import decode, decoded, rejoined, same
 from server.model.raw import members
 
@@ -36,10 +37,11 @@ class Operation:
 def read(raw: bytes, most: int) -> list[Operation]:
     """The operations of a patch document, at most `most`. Raises Invalid, TooCostly."""
     try:
-        msgspec.json.decode(raw)  # stricter than json: UTF-8, no NaN, no lone surrogates
+        strict = msgspec.json.decode(raw)  # stricter than json: UTF-8, no NaN, no lone surrogates
         listed = decode(raw)
     except (msgspec.DecodeError, ValueError) as error:
         raise Invalid(f"the JSON Patch is not JSON: {error}", "http.body", code="structure") from error
+    check_unique(raw, strict, "http.body")
     if not isinstance(listed, list):
         raise Invalid("a JSON Patch is an array of operations", "http.body", code="structure")
     if len(listed) > most:

@@ -45,6 +45,7 @@ class Service:
     started: str = ""
     statements: dict[str, bytes] = field(default_factory=dict)  # CapabilityStatements made, by base URL
     gzip_min_bytes: int = 1400
+    body_timeout: int = 60
 
     def context(self, request: Request) -> Context:
         return Context(
