@@ -5,6 +5,7 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import unquote
 
 import msgspec
@@ -14,8 +15,10 @@ from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError
 from server.interaction.accept import fault
 from server.interaction.api import Api
 from server.interaction.ids import check_id
+from server.interaction.update import only_new
 from server.model import json_patch, tables
 from server.model.doubled import check_bundle, check_unique
+from server.validation.primitives import is_instant
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -53,6 +56,9 @@ class Item:
     if_match: int | None
     resource: bytes
     url: str
+    if_none_match: str = ""  # of a GET
+    if_modified_since: float | None = None  # of a GET: seconds since the epoch
+    new: bool = False  # of a PUT: If-None-Match: *
     fhirpath: bool = False  # of a PATCH: the resource is a FHIRPath Patch, not a JSON Patch
     fresh_id: str = ""  # the id this entry creates under, the same in every try
 
@@ -112,7 +118,13 @@ def item_of(number: int, entry: BundleEntry) -> Item:
         resource, fhirpath = _patch_in(resource, at)
     criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
     if_match = _etag(request.if_match, at)
-    return Item(number, entry.full_url, method, type, id, version, criteria, if_match, resource, request.url, fhirpath)
+    item = Item(number, entry.full_url, method, type, id, version, criteria, if_match, resource, request.url)
+    item.fhirpath = fhirpath
+    if method == "GET":
+        item.if_none_match, item.if_modified_since = request.if_none_match, _moment(request.if_modified_since, at)
+    elif method == "PUT":
+        item.new = only_new(request.if_none_match, f"{at}.request.ifNoneMatch")
+    return item
 
 
 class _Binary(msgspec.Struct, rename="camel"):
@@ -154,6 +166,14 @@ def _address(path: str, at: str) -> tuple[str, str, str]:
     if id:
         check_id(id, at)
     return type, id, (parts[3] if len(parts) == 4 else "_history") if len(parts) > 2 else ""
+
+
+def _moment(text: str, at: str) -> float | None:
+    if not text:
+        return None
+    if not is_instant(text):
+        raise Invalid(f"'{text}' is not an instant", f"{at}.request.ifModifiedSince")
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _etag(text: str, at: str) -> int | None:

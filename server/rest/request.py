@@ -8,14 +8,14 @@ from typing import Any
 from server.errors import Invalid, Late, TooLarge
 from server.rest import formats
 from server.rest.coding import inflate
-from server.search.query import parameters
+from server.search.query import check_percent, parameters
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-LONGEST_QUERY = 64 * 1024
+LONGEST_QUERY = 32 * 1024
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -37,6 +37,7 @@ class Request:
         path: bytes = self._scope.get("raw_path") or b""
         if b"%" in path and _BROKEN.search(path):
             raise Invalid("the address has a % that is not followed by two hexadecimal digits", "http.path")
+        check_percent(self.query)
         if len(self.query) > LONGEST_QUERY:
             raise TooLarge(
                 f"the query has {len(self.query)} characters, {LONGEST_QUERY} is the limit: use POST _search",

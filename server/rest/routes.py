@@ -1,6 +1,5 @@
 """Which interaction a method and an address mean (https://hl7.org/fhir/R4/http.html#summary)."""
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +16,10 @@ from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
 from server.interaction.patch import MIMES, Patch, conditional_patch, patch
-from server.interaction.read import read, vread
+from server.interaction.read import ETAG, read, unchanged, vread
 from server.interaction.search import search
-from server.interaction.update import conditional_update, update
-from server.keys import Version, milliseconds_of
+from server.interaction.update import conditional_update, only_new, update
+from server.keys import Version
 from server.model import bundle, json_patch, tables
 from server.model.subset import asked
 from server.rest import response
@@ -28,7 +27,6 @@ from server.rest.request import Request
 from server.rest.response import Answer
 from server.search.query import parameters
 
-_ETAG = re.compile(r'(?:W/)?"(\d{1,17})"', re.ASCII)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -132,19 +130,13 @@ def _shown(request: Request, version: Version) -> Version:
 
 
 def _unchanged(request: Request, version: Version) -> bool:
-    """Conditional read (http.html#cread, RFC 9110 section 13.1.2): If-None-Match is a list of ETags, compared weakly,
-    or `*`, any version; where it stands, If-Modified-Since does not count."""
-    tags = request.header("if-none-match").strip()
-    if tags:
-        found = (_ETAG.fullmatch(tag.strip()) for tag in tags.split(","))
-        return tags == "*" or version.version in {int(tag[1]) for tag in found if tag}
+    """A date that is none does not count (RFC 9110 section 13.1.3)."""
     since = request.header("if-modified-since")
-    if since:
-        try:
-            return milliseconds_of(version.stamp) // 1000 <= parsedate_to_datetime(since).timestamp()
-        except ValueError:
-            return False
-    return False
+    try:
+        moment = parsedate_to_datetime(since).timestamp() if since else None
+    except ValueError:
+        moment = None
+    return unchanged(version, request.header("if-none-match"), moment)
 
 
 async def _vread(service: Service, request: Request) -> Answer:
@@ -163,7 +155,7 @@ async def _update(service: Service, request: Request) -> Answer:
     context = service.context(request)
     type, id = request.parts
     raw = await request.content(service.body_max_bytes)
-    result = await update(service.api, context, type, id, raw, _if_match(request))
+    result = await update(service.api, context, type, id, raw, _if_match(request), only_new(_tags(request)))
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -172,7 +164,8 @@ async def _conditional_update(service: Service, request: Request) -> Answer:
     if not request.query:
         raise NotAllowed("PUT on a type needs criteria: PUT Type?identifier=…, or an id: PUT Type/id", "http.method")
     raw = await request.content(service.body_max_bytes)
-    result = await conditional_update(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    criteria, new = request.query, only_new(_tags(request))
+    result = await conditional_update(service.api, context, request.parts[0], criteria, raw, _if_match(request), new)
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -263,10 +256,14 @@ def _if_match(request: Request) -> int | None:
     text = request.header("if-match")
     if not text:
         return None
-    found = _ETAG.fullmatch(text.strip())
+    found = ETAG.fullmatch(text.strip())
     if not found:
         raise Invalid(f'If-Match: {text} is not an ETag of this server, such as W/"1"', "http.If-Match")
     return int(found[1])
+
+
+def _tags(request: Request) -> str:
+    return request.header("if-none-match")
 
 
 def now() -> str:

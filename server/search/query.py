@@ -59,10 +59,15 @@ class Query:
         return Select(self.type, All(tuple(self.tests)), self.sorts, None, limit)
 
 
-def parameters(text: str) -> list[tuple[str, str]]:
-    """`a=1&b=2` as sent -> names and values, decoded. Raises Invalid for bytes that are not UTF-8, or a bare `%`."""
+def check_percent(text: str) -> None:
+    """Raises Invalid for a percent sign that encodes nothing."""
     if "%" in text and _BROKEN.search(text):
         raise Invalid("the query has a % that is not followed by two hexadecimal digits: write %25", "http.query")
+
+
+def parameters(text: str) -> list[tuple[str, str]]:
+    """`a=1&b=2` as sent -> names and values, decoded. Raises Invalid for bytes that are not UTF-8, or a bare `%`."""
+    check_percent(text)
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
