@@ -64,6 +64,7 @@ def _resource(api: Api, type: str) -> dict[str, Any]:
         "readHistory": True,
         "updateCreate": api.update_as_create,
         "conditionalCreate": True,
+        "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],
