@@ -26,13 +26,15 @@ SETTINGS = (
     Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
     Setting("delete_max", 1000, "resources that one conditional delete may delete"),
-    Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
+    Setting("patch_max", 100_000, "operations of a patch, and values that a JSON Patch may put in"),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
+    Setting("search_values_max", 400, "parameters of a search and alternatives of their values, together"),
     Setting("include_max", 1000, "resources that _include may add to a page"),
-    Setting("history_max", 1000, "versions on a history page at most"),
+    Setting("history_max", 1000, "versions on a history page at most, and looked at for a page of _at"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
     Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
+    Setting("body_timeout", 60, "seconds a client has to send a request body, else 408; 0: no limit"),
     Setting("gzip_min_bytes", 1400, "bytes from which on an answer is gzipped for clients that take it; 0: never"),
     Setting("write_attempts", 10, "tries of a write that meets other writers before it is answered 409"),
     Setting("page_key", "", "secret that signs page links; empty: one is kept in the data folder"),
@@ -55,10 +57,12 @@ class Settings:
     patch_max: int
     count_default: int
     count_max: int
+    search_values_max: int
     include_max: int
     history_max: int
     bundle_entries_max: int
     body_max_bytes: int
+    body_timeout: int
     gzip_min_bytes: int
     write_attempts: int
     page_key: str

@@ -37,6 +37,7 @@ def build_app(settings: Settings) -> App:
                 Limits(
                     count_default=settings.count_default,
                     count_max=settings.count_max,
+                    search_values_max=settings.search_values_max,
                     include_max=settings.include_max,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
@@ -57,6 +58,7 @@ def build_app(settings: Settings) -> App:
                 ROOT,
                 started=now(),
                 gzip_min_bytes=settings.gzip_min_bytes,
+                body_timeout=settings.body_timeout,
             )
         finally:
             await store.close()

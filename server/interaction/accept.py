@@ -7,6 +7,7 @@ import orjson
 
 from server.errors import Invalid, Issue
 from server.keys import Draft, Entry
+from server.model.doubled import check_unique
 from server.model.raw import Body, members
 from server.search.index import index
 from server.search.kinds.kind import Setting
@@ -43,6 +44,7 @@ def accept(raw: bytes, type: str, *, at: str = "") -> Accepted:
     issues = [issue for issue in check(resource) if issue.severity in ("fatal", "error")]
     if issues:
         raise Invalid([_placed(issue, type, at) for issue in issues])
+    check_unique(raw, resource, at or type)
     return Accepted(resource, Body(members(raw)))
 
 

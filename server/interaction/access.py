@@ -58,6 +58,38 @@ class Records:
         more = len(seen) > limit
         return seen[:limit], seen[limit - 1].stamp if more else None
 
+    async def current_from(
+        self, type: str | None, start: int, before: int | None, limit: int, look: int, since: int = 0
+    ) -> tuple[list[Version], int | None]:
+        """Like history, but of the versions before the stamp `start` only those that were current then.
+
+        A version was if its successor is not there or younger than `start`: one point read for each resource met, and
+        no state between pages. At most `look` versions are looked at, so a page may be short, or empty, and go on.
+        """
+        seen: list[Version] = []
+        passed: set[tuple[str, str]] = set()  # resources whose version at `start`, or an older one, has been met
+        while len(seen) <= limit and look > 0:
+            asked = min(limit + 1, look)
+            batch = await self._store.history(type, None, before, asked)
+            for version in batch:
+                was_current = version.stamp >= start or await self._was_current(version, start, passed)
+                if was_current and version.stamp >= since and await self._visible(version):
+                    seen.append(version)
+            look -= asked
+            if len(batch) < asked or batch[-1].stamp < since:
+                before = None
+                break
+            before = batch[-1].stamp
+        return (seen[:limit], seen[limit - 1].stamp) if len(seen) > limit else (seen, before)
+
+    async def _was_current(self, version: Version, start: int, passed: set[tuple[str, str]]) -> bool:
+        name = (version.type, version.id)
+        if name in passed:
+            return False
+        passed.add(name)
+        after = await self._store.get(version.type, version.id, version.version + 1)
+        return after is None or after.stamp >= start
+
     async def created(self, versions: Sequence[Version]) -> frozenset[int]:
         """The stamps of those that brought a resource into being, or back after its deletion.
 

@@ -1,10 +1,11 @@
 """batch and transaction (https://hl7.org/fhir/R4/http.html#transaction, bundle.html#bundle-unique).
 
 A transaction is planned whole: identities first (conditionals searched, new ids given), then references replaced as
-spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes.
+spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes; one that
+would fail is found before anything is written (entry_reads.py).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,20 +18,16 @@ from server.interaction.context import Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete, plan_conditional_delete
 from server.interaction.entries import BundleEntry, Item, item_of, naming, read_bundle
-from server.interaction.history import history
+from server.interaction.entry_reads import check_gets, get
 from server.interaction.ids import new_id
 from server.interaction.links import by_name, resolve_links
 from server.interaction.outcome import Written
-from server.interaction.patch import conditional_patch, patch, plan_patch
+from server.interaction.patch import Patch, conditional_patch, patch, plan_patch
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
-from server.interaction.read import read, vread
-from server.interaction.search import search
 from server.interaction.update import conditional_update, plan_conditional_update, update
 from server.keys import Version
 from server.model import bundle as bundles
 from server.model.outcome import operation_outcome, status_line
-from server.model.subset import asked
-from server.search.query import parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +61,21 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
         item.fresh_id = new_id()
 
     groups: list[list[Planned]] = []  # of the last try, one for each of `writes`
+    gets = [item for item in items if item.method == "GET"]
 
     async def plan(taken: Taken) -> list[Planned]:
         groups[:] = await _plan(api, context, writes, taken)
-        return [one for group in groups for one in group]
+        planned = [one for group in groups for one in group]
+        await check_gets(api, context, gets, planned)
+        return planned
 
     written = iter(await carry_out(api, plan))
     answers: dict[int, bytes] = {
         item.number: _answer(item, [next(written) for _ in group], representation)
         for item, group in zip(writes, groups, strict=True)
     }
-    for item in items:
-        if item.method == "GET":
-            answers[item.number] = await _alone(api, context, item, representation)
+    for item in gets:
+        answers[item.number] = await _alone(api, context, item, representation)
     return [answers[item.number] for item in items]
 
 
@@ -141,9 +140,8 @@ async def _plan_one(
         return await plan_delete(api, context, item.type, item.id, item.if_match)
     if item.method == "PATCH":
         resolve, at = by_name(item.full_url, item.type, identities), f"{item.at}.resource"
-        return await plan_patch(
-            api, context, item.type, item.id, item.criteria, item.resource, item.if_match, resolve, at
-        )
+        given = Patch(item.resource, item.fhirpath)
+        return await plan_patch(api, context, item.type, item.id, item.criteria, given, item.if_match, resolve, at)
     raw = await resolve_links(api, context, item.resource, item.full_url, item.type, identities)
     accepted = accept(raw, item.type, at=f"{item.at}.resource")
     if item.method == "PUT" and item.criteria:
@@ -151,7 +149,7 @@ async def _plan_one(
     if item.method == "PUT":
         if accepted.resource.get("id") != item.id:
             raise Invalid(f"the resource's id is not that of its url '{item.url}'", f"{item.at}.resource.id")
-        return await plan_update(api, context, accepted, item.id, item.if_match)
+        return await plan_update(api, context, accepted, item.id, item.if_match, new=item.new)
     return plan_create(api, accepted, item.fresh_id, claim, taken)
 
 
@@ -181,7 +179,7 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
     try:
         with naming(item):
             if item.method == "GET":
-                return await _GETS[_kind_of_get(item)](api, context, item)
+                return await get(api, context, item)
             if item.method == "DELETE" and item.criteria:
                 gone = await conditional_delete(api, context, item.type, item.criteria, item.if_match)
                 return _answer(item, gone, representation)
@@ -195,59 +193,14 @@ async def _write(api: Api, context: Context, item: Item) -> Written | None:
         return await delete(api, context, item.type, item.id, item.if_match)
     if item.method == "POST":
         return await create(api, context, item.type, item.resource, item.criteria)
+    given = Patch(item.resource, item.fhirpath)
     if item.method == "PATCH" and item.criteria:
-        return await conditional_patch(api, context, item.type, item.criteria, item.resource, item.if_match)
+        return await conditional_patch(api, context, item.type, item.criteria, given, item.if_match)
     if item.method == "PATCH":
-        return await patch(api, context, item.type, item.id, item.resource, item.if_match)
+        return await patch(api, context, item.type, item.id, given, item.if_match)
     if item.criteria:
-        return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match)
-    return await update(api, context, item.type, item.id, item.resource, item.if_match)
-
-
-def _kind_of_get(item: Item) -> str:
-    if item.version:
-        return "history" if item.version == "_history" else "vread"
-    return "read" if item.id else "search"
-
-
-async def _get_read(api: Api, context: Context, item: Item) -> bytes:
-    version = await read(api, context, item.type, item.id)
-    return _whole_or_subset(item, version)
-
-
-async def _get_vread(api: Api, context: Context, item: Item) -> bytes:
-    version = await vread(api, context, item.type, item.id, item.version)
-    return _whole_or_subset(item, version)
-
-
-def _whole_or_subset(item: Item, version: Version) -> bytes:
-    subset = asked(_parameters(item), item.type)
-    return bundles.response_entry("200 OK", version, resource=(subset.cut(version) if subset else version).body)
-
-
-async def _get_search(api: Api, context: Context, item: Item) -> bytes:
-    found = await search(api, context, item.type, _parameters(item))
-    body = bundles.searchset(
-        found.hits, found.included, found.total, {"self": found.self, "next": found.next}, context.base
-    )
-    return bundles.response_entry("200 OK", resource=body)
-
-
-async def _get_history(api: Api, context: Context, item: Item) -> bytes:
-    past = await history(api, context, item.type, item.id, _parameters(item))
-    body = bundles.history(
-        past.versions, past.total, {"self": past.self, "next": past.next}, context.base, past.created
-    )
-    return bundles.response_entry("200 OK", resource=body)
-
-
-_GETS: dict[str, Callable[[Api, Context, Item], Awaitable[bytes]]] = {
-    "read": _get_read, "vread": _get_vread, "search": _get_search, "history": _get_history,
-}  # fmt: skip
-
-
-def _parameters(item: Item) -> list[tuple[str, str]]:
-    return parameters(item.url.partition("?")[2])
+        return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match, item.new)
+    return await update(api, context, item.type, item.id, item.resource, item.if_match, item.new)
 
 
 def _answer(item: Item, results: Sequence[Written | None], representation: bool) -> bytes:

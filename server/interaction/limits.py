@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class Limits:
     count_default: int = 20  # hits on a page when _count is not given
     count_max: int = 1000  # hits on a page at most
+    search_values_max: int = 400  # parameters of a search, and alternatives of their values, together
     include_max: int = 1000  # resources that _include may add to a page
     bundle_entries_max: int = 5000  # entries of a batch or transaction
     write_attempts: int = 10  # tries of a write that meets others before it is a conflict
-    history_max: int = 1000  # versions on a history page at most
+    history_max: int = 1000  # versions on a history page at most, and looked at for a page of _at
     delete_max: int = 1000  # resources that one conditional delete may delete
-    patch_max: int = 100_000  # operations of a JSON Patch, and JSON values that they may put in
+    patch_max: int = 100_000  # operations of a patch, and values that a JSON Patch may put in

@@ -53,8 +53,12 @@ async def plan_update(
     if_match: int | None = None,
     claim: str = "",
     taken: Taken | None = None,
+    new: bool = False,
 ) -> Planned:
-    """An update, or a create under the client's id. Raises Stale, Forbidden, Unprocessable (SUBSETTED)."""
+    """An update, or a create under the client's id; `new`: only that.
+
+    Raises Stale, Forbidden, Unprocessable (SUBSETTED).
+    """
     type = accepted.resource["resourceType"]
     if subsetted(accepted.resource):
         raise Unprocessable(
@@ -65,6 +69,8 @@ async def plan_update(
     current = await current_version(api, context, type, id)
     _check_match(type, id, current, if_match)
     draft, living = accepted.draft(id), current is not None and not current.deleted
+    if new and living:
+        raise Stale(f"If-None-Match: * asks that {type}/{id} is not there, but it is", "http.If-None-Match")
     before = entries_of(current.body, api.setting) if current is not None and living else ()
     if current is not None and living and same_content(draft, stored_draft(current.body, id)):
         return Planned(None, current)

@@ -12,7 +12,7 @@ from server.interaction.context import Context
 from server.interaction.paging import seal, unseal
 from server.keys import LINK, Ids, Select, Version
 from server.search.index import index
-from server.search.query import CURSOR, Include, Parameters, Query, parse
+from server.search.query import CURSOR, Include, Parameters, Query, check_size, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Found:
 
 async def search(api: Api, context: Context, type: str, parameters: Parameters) -> Found:
     """Raises Invalid or NotSupported naming the parameter, TooCostly for too many inclusions."""
+    check_size(parameters, api.limits.search_values_max)
     query = parse(type, parameters, api.setting, lenient=context.lenient)
     records = api.records(context)
     link = f"{context.base}/{type}"

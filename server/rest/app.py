@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 import structlog
 
-from server.errors import Invalid, Issue, NotAllowed, TiercareError
+from server.errors import Invalid, Issue, Late, NotAcceptable, NotAllowed, TiercareError
 from server.model import raw
 from server.model.outcome import operation_outcome, status_of
 from server.rest import formats
@@ -46,15 +46,19 @@ class App:
     async def _fhir(self, request: Request, send: Send) -> None:
         format, pretty = formats.JSON, False
         try:
+            request.check_address()
             override = dict(request.parameters()).get("_format") if "_format" in request.query else None
             format = formats.wanted(request.header("accept"), override)
             pretty = "_pretty" in request.query and _wants_pretty(request)
             assert self._service is not None
-            result = _represented(await answer(self._service, request), format)
+            request.body_timeout = self._service.body_timeout or None
+            result = _shown(request, await answer(self._service, request), format)
         except TiercareError as error:
             headers = [(b"retry-after", b"1")] if status_of(error) in (409, 503) else []
             if isinstance(error, NotAllowed):
                 headers.append((b"allow", allowed(request.parts).encode()))
+            if isinstance(error, Late):
+                headers.append((b"connection", b"close"))  # the rest of the body is not waited for
             result = _problem(status_of(error), error.issues, format, headers)
         except RecursionError:
             result = _problem(400, [Issue("too-long", "the body nests too deeply")], format)
@@ -100,6 +104,21 @@ class App:
         await receive()
         await manager.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _shown(request: Request, result: Answer, format: formats.Format) -> Answer:
+    """In the format that was asked for. If that cannot carry what was written, a warning says so, instead of a status
+    that would say that nothing was done."""
+    try:
+        return _represented(result, format)
+    except NotAcceptable as error:
+        if request.method not in _WRITING or "_search" in request.parts or any("$" in part for part in request.parts):
+            raise
+        issues = [Issue(issue.code, issue.diagnostics, issue.expression, "warning") for issue in error.issues]
+        return _represented(result._replace(body=operation_outcome(issues)), format)
+
+
+_WRITING = ("POST", "PUT", "PATCH")
 
 
 def _represented(result: Answer, format: formats.Format) -> Answer:

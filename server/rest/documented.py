@@ -48,7 +48,7 @@ _RESOURCE = {
     "application/fhir+json": {"schema": {"$ref": "#/components/schemas/Resource"}},
     "application/fhir+xml": {"schema": {"type": "string"}},
 }
-_JSON_PATCH = {json_patch.MIME: {"schema": {"type": "array", "items": {"type": "object"}}}}
+_PATCH = {json_patch.MIME: {"schema": {"type": "array", "items": {"type": "object"}}}, **_RESOURCE}
 _TYPE = {
     "name": "type",
     "in": "path",
@@ -62,6 +62,7 @@ def _path(name: str) -> dict[str, Any]:
 
 
 _IF_MATCH = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
+_IF_NONE_MATCH = {**_IF_MATCH, "name": "If-None-Match"}
 _IF_NONE_EXIST = {"name": "If-None-Exist", "in": "header", "required": False, "schema": {"type": "string"}}
 _PARAMETERS = {
     "name": "parameters",
@@ -79,13 +80,13 @@ _ROWS: tuple[tuple[str, str, str, list[dict[str, Any]], bool, str], ...] = (
     ("/_history", "get", "history of the system", [], False, "200"),
     ("/{type}", "get", "search", [_TYPE, _PARAMETERS], False, "200"),
     ("/{type}", "post", "create, conditional create", [_TYPE, _IF_NONE_EXIST], True, "201"),
-    ("/{type}", "put", "conditional update", [_TYPE, _PARAMETERS, _IF_MATCH], True, "200"),
+    ("/{type}", "put", "conditional update", [_TYPE, _PARAMETERS, _IF_MATCH, _IF_NONE_MATCH], True, "200"),
     ("/{type}", "patch", "conditional patch", [_TYPE, _PARAMETERS, _IF_MATCH], True, "200"),
     ("/{type}", "delete", "conditional delete", [_TYPE, _PARAMETERS, _IF_MATCH], False, "204"),
     ("/{type}/_search", "post", "search by form", [_TYPE], False, "200"),
     ("/{type}/_history", "get", "history of a type", [_TYPE], False, "200"),
-    ("/{type}/{id}", "get", "read", [_TYPE, _path("id")], False, "200"),
-    ("/{type}/{id}", "put", "update, update as create", [_TYPE, _path("id"), _IF_MATCH], True, "200"),
+    ("/{type}/{id}", "get", "read", [_TYPE, _path("id"), _IF_NONE_MATCH], False, "200"),
+    ("/{type}/{id}", "put", "update, update as create", [_TYPE, _path("id"), _IF_MATCH, _IF_NONE_MATCH], True, "200"),
     ("/{type}/{id}", "patch", "patch", [_TYPE, _path("id"), _IF_MATCH], True, "200"),
     ("/{type}/{id}", "delete", "delete", [_TYPE, _path("id"), _IF_MATCH], False, "204"),
     ("/{type}/{id}/_history", "get", "history of an instance", [_TYPE, _path("id")], False, "200"),
@@ -107,6 +108,6 @@ def _paths(root: str) -> dict[str, Any]:
             },
         }
         if has_body:
-            operation["requestBody"] = {"required": True, "content": _JSON_PATCH if method == "patch" else _RESOURCE}
+            operation["requestBody"] = {"required": True, "content": _PATCH if method == "patch" else _RESOURCE}
         paths.setdefault(root + path, {})[method] = operation
     return paths

@@ -1,6 +1,5 @@
 """Which interaction a method and an address mean (https://hl7.org/fhir/R4/http.html#summary)."""
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,11 +17,11 @@ from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
 from server.interaction.operate import Place, operate
 from server.interaction.operation import INSTANCE, SYSTEM, TYPE
-from server.interaction.patch import conditional_patch, patch
-from server.interaction.read import read, vread
+from server.interaction.patch import MIMES, Patch, conditional_patch, patch
+from server.interaction.read import ETAG, read, unchanged, vread
 from server.interaction.search import search
-from server.interaction.update import conditional_update, update
-from server.keys import Version, milliseconds_of
+from server.interaction.update import conditional_update, only_new, update
+from server.keys import Version
 from server.model import bundle, json_patch, tables
 from server.model.subset import asked
 from server.rest import response
@@ -30,7 +29,6 @@ from server.rest.request import Request
 from server.rest.response import Answer
 from server.search.query import parameters
 
-_ETAG = re.compile(r'(?:W/)?"(\d{1,17})"', re.ASCII)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -47,6 +45,7 @@ class Service:
     started: str = ""
     statements: dict[str, bytes] = field(default_factory=dict)  # CapabilityStatements made, by base URL
     gzip_min_bytes: int = 1400
+    body_timeout: int = 60
 
     def context(self, request: Request) -> Context:
         return Context(
@@ -148,19 +147,13 @@ def _shown(request: Request, version: Version) -> Version:
 
 
 def _unchanged(request: Request, version: Version) -> bool:
-    """Conditional read (http.html#cread, RFC 9110 section 13.1.2): If-None-Match is a list of ETags, compared weakly,
-    or `*`, any version; where it stands, If-Modified-Since does not count."""
-    tags = request.header("if-none-match").strip()
-    if tags:
-        found = (_ETAG.fullmatch(tag.strip()) for tag in tags.split(","))
-        return tags == "*" or version.version in {int(tag[1]) for tag in found if tag}
+    """A date that is none does not count (RFC 9110 section 13.1.3)."""
     since = request.header("if-modified-since")
-    if since:
-        try:
-            return milliseconds_of(version.stamp) // 1000 <= parsedate_to_datetime(since).timestamp()
-        except ValueError:
-            return False
-    return False
+    try:
+        moment = parsedate_to_datetime(since).timestamp() if since else None
+    except ValueError:
+        moment = None
+    return unchanged(version, request.header("if-none-match"), moment)
 
 
 async def _vread(service: Service, request: Request) -> Answer:
@@ -179,7 +172,7 @@ async def _update(service: Service, request: Request) -> Answer:
     context = service.context(request)
     type, id = request.parts
     raw = await request.content(service.body_max_bytes)
-    result = await update(service.api, context, type, id, raw, _if_match(request))
+    result = await update(service.api, context, type, id, raw, _if_match(request), only_new(_tags(request)))
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -188,7 +181,8 @@ async def _conditional_update(service: Service, request: Request) -> Answer:
     if not request.query:
         raise NotAllowed("PUT on a type needs criteria: PUT Type?identifier=…, or an id: PUT Type/id", "http.method")
     raw = await request.content(service.body_max_bytes)
-    result = await conditional_update(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    criteria, new = request.query, only_new(_tags(request))
+    result = await conditional_update(service.api, context, request.parts[0], criteria, raw, _if_match(request), new)
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -208,8 +202,8 @@ async def _conditional_delete(service: Service, request: Request) -> Answer:
 
 async def _patch(service: Service, request: Request) -> Answer:
     type, id = request.parts
-    context, raw = service.context(request), await _patch_document(service, request)
-    result = await patch(service.api, context, type, id, raw, _if_match(request))
+    context, given = service.context(request), await _patch_document(service, request)
+    result = await patch(service.api, context, type, id, given, _if_match(request))
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -218,19 +212,19 @@ async def _conditional_patch(service: Service, request: Request) -> Answer:
         raise NotAllowed(
             "PATCH on a type needs criteria: PATCH Type?identifier=…, or an id: PATCH Type/id", "http.method"
         )
-    context, raw = service.context(request), await _patch_document(service, request)
-    result = await conditional_patch(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    context, given = service.context(request), await _patch_document(service, request)
+    result = await conditional_patch(service.api, context, request.parts[0], request.query, given, _if_match(request))
     return response.written(result, request.header("prefer"), context.base)
 
 
-async def _patch_document(service: Service, request: Request) -> bytes:
-    """Raises MediaType, NotSupported (FHIRPath Patch, which comes as a Parameters resource), TooLarge."""
+async def _patch_document(service: Service, request: Request) -> Patch:
+    """A JSON Patch, or a FHIRPath Patch as Parameters. Raises MediaType, TooLarge, Invalid (XML that is none)."""
     sent = request.header("content-type").split(";")[0].strip().lower()
-    if sent.startswith("application/fhir+"):
-        raise NotSupported(f"FHIRPath Patch is not supported yet: send {json_patch.MIME}", "http.Content-Type")
-    if sent != json_patch.MIME:
-        raise MediaType(f"a patch is sent as {json_patch.MIME}, not '{sent}'", "http.Content-Type")
-    return await request.body(service.body_max_bytes)
+    if sent not in MIMES:
+        raise MediaType(f"a patch is sent as one of {', '.join(MIMES)}, not '{sent}'", "http.Content-Type")
+    if sent == json_patch.MIME:
+        return Patch(await request.body(service.body_max_bytes))
+    return Patch(await request.content(service.body_max_bytes), fhirpath=True)
 
 
 async def _search(service: Service, request: Request) -> Answer:
@@ -289,10 +283,14 @@ def _if_match(request: Request) -> int | None:
     text = request.header("if-match")
     if not text:
         return None
-    found = _ETAG.fullmatch(text.strip())
+    found = ETAG.fullmatch(text.strip())
     if not found:
         raise Invalid(f'If-Match: {text} is not an ETag of this server, such as W/"1"', "http.If-Match")
     return int(found[1])
+
+
+def _tags(request: Request) -> str:
+    return request.header("if-none-match")
 
 
 def now() -> str:

@@ -183,6 +183,18 @@ async def test_type_and_system_histories_leave_it_out(callers: Callers) -> None:
         assert all(len(page["entry"]) == count for page in pages[:-1])
 
 
+async def test_histories_at_a_time_leave_it_out_and_show_no_older_version_for_it(callers: Callers) -> None:
+    all_, some = callers
+    await all_.store(observation("moved", "seen"))
+    await all_.store(observation("moved", "hidden"))
+    for path in ("_history?_at=2038-01-01&_count=2", "_history?_at=2038-01-01", "Observation/_history?_at=2038-01-01"):
+        shown = {address for page in await some.pages(path) for address in addresses(page)}
+        assert not shown & {*HIDDEN, "Observation/moved"}
+        assert {address for address in SEEN if path.startswith(address.partition("/")[0])} <= shown
+        everything = {address for page in await all_.pages(path) for address in addresses(page)}
+        assert "Observation/moved" in everything
+
+
 async def test_what_was_deleted_stays_hidden(callers: Callers) -> None:
     all_, some = callers
     for address in ("Observation/h0", "Patient/hidden", "Observation/s0"):

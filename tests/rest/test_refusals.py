@@ -37,7 +37,7 @@ ADDRESSES = [
     row("GET Patient/1/_history/1/x", 404, "not-found", "Patient/1/_history/1/x"),
     row("GET Patient/1/x", 404, "not-found", "Patient/1/x"),
     row("GET Patient/a%00b", 404, "not-found", "Patient"),
-    row("GET Patient%00", 404, "not-found", "Patient\0"),
+    row("GET Patient%00", 404, "not-found", "Patient\ufffd"),
     row("GET %ff", 404, "not-found", "\ufffd"),
     row("GET Patient/%E7%8E%8B", 404, "not-found", "Patient"),
     row("GET Patient/%2541", 404, "not-found", "Patient"),
