@@ -2,5 +2,6 @@
 
 from server.interaction.operation import Operation
 from server.operations.meta import META
+from server.operations.validate import VALIDATE
 
-OPERATIONS: tuple[Operation, ...] = (META,)
+OPERATIONS: tuple[Operation, ...] = (META, VALIDATE)

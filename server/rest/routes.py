@@ -16,8 +16,7 @@ from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
-from server.interaction.operate import Place, operate
-from server.interaction.operation import INSTANCE, SYSTEM, TYPE
+from server.interaction.operate import operate, place_at
 from server.interaction.patch import conditional_patch, patch
 from server.interaction.read import read, vread
 from server.interaction.search import search
@@ -80,7 +79,7 @@ def _level(parts: Sequence[str]) -> str:
     if not parts:
         return "system"
     if parts[-1].startswith("$"):
-        _place(parts)
+        place_at(parts)
         return "operation"
     if parts[0] in ("metadata", "_history") and len(parts) == 1:
         return parts[0]
@@ -101,21 +100,6 @@ def _level(parts: Sequence[str]) -> str:
             return "instance history"
         case [_, "_history", _]:
             return "version"
-    raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
-
-
-def _place(parts: Sequence[str]) -> Place:
-    """Where an operation was called. Raises NotFound for an address that can have none."""
-    code = parts[-1][1:]
-    match parts[:-1]:
-        case []:
-            return Place(code, SYSTEM)
-        case [type] if type in tables.resource_types():
-            return Place(code, TYPE, type)
-        case [type, id] if type in tables.resource_types():
-            return Place(code, INSTANCE, type, id)
-        case [type, id, "_history", version] if type in tables.resource_types():
-            return Place(code, INSTANCE, type, id, version)
     raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
 
 
@@ -276,7 +260,7 @@ async def _operate(service: Service, request: Request) -> Answer:
     method = "GET" if request.method == "HEAD" else request.method
     sent = await request.content(service.body_max_bytes) if method == "POST" and request.sends_body() else b""
     result = await operate(
-        service.api, context, _place(request.parts), method, request.parameters(), sent, request.header("prefer")
+        service.api, context, place_at(request.parts), method, request.parameters(), sent, request.header("prefer")
     )
     return Answer(result.status, result.headers, result.body)
 
