@@ -27,6 +27,9 @@ SETTINGS = (
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
     Setting("delete_max", 1000, "resources that one conditional delete may delete"),
     Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
+    Setting(
+        "meta_max", 10_000, "resources with profiles, tags or labels that one $meta of a type or the system may read"
+    ),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("include_max", 1000, "resources that _include may add to a page"),
@@ -53,6 +56,7 @@ class Settings:
     conditional_delete: str
     delete_max: int
     patch_max: int
+    meta_max: int
     count_default: int
     count_max: int
     include_max: int

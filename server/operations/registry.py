@@ -2,6 +2,7 @@
 
 from server.interaction.operation import Operation
 from server.operations.meta import META
+from server.operations.meta_change import META_ADD, META_DELETE
 from server.operations.validate import VALIDATE
 
-OPERATIONS: tuple[Operation, ...] = (META, VALIDATE)
+OPERATIONS: tuple[Operation, ...] = (META, META_ADD, META_DELETE, VALIDATE)
