@@ -247,7 +247,20 @@ async def _history(service: Service, request: Request) -> Answer:
     return Answer(200, [], bundle.history(past.versions, past.total, links, context.base, past.created))
 
 
+def _refuse_async(request: Request) -> None:
+    """`Prefer: respond-async` (https://hl7.org/fhir/R4/async.html) is refused rather than left aside: who asks for it
+    does not wait for an answer that takes long."""
+    asked = (part.split("=")[0].strip().lower() for part in re.split("[,;]", request.header("prefer")))
+    if "respond-async" in asked:
+        raise NotSupported(
+            "Prefer: respond-async is not supported yet: send the request without it and wait for the answer; "
+            "split a Bundle that takes too long",
+            "http.Prefer",
+        )
+
+
 async def _process(service: Service, request: Request) -> Answer:
+    _refuse_async(request)
     context = service.context(request)
     raw = await request.content(service.body_max_bytes)
     whole = "return=representation" in request.header("prefer")
@@ -256,6 +269,7 @@ async def _process(service: Service, request: Request) -> Answer:
 
 
 async def _operate(service: Service, request: Request) -> Answer:
+    _refuse_async(request)
     context = service.context(request)
     method = "GET" if request.method == "HEAD" else request.method
     sent = await request.content(service.body_max_bytes) if method == "POST" and request.sends_body() else b""
