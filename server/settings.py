@@ -56,6 +56,8 @@ class Settings:
     conditional_delete: str
     delete_max: int
     patch_max: int
+    expunge: bool
+    expunge_max: int
     meta_max: int
     count_default: int
     count_max: int

@@ -44,11 +44,13 @@ def build_app(settings: Settings) -> App:
                     delete_max=settings.delete_max,
                     patch_max=settings.patch_max,
                     meta_max=settings.meta_max,
+                    expunge_max=settings.expunge_max,
                 ),
                 _page_key(settings),
                 settings.update_as_create,
                 _conditional_delete(settings.conditional_delete),
                 OPERATIONS,
+                settings.expunge,
             )
             yield Service(
                 api,

@@ -14,3 +14,4 @@ class Limits:
     delete_max: int = 1000  # resources that one conditional delete may delete
     patch_max: int = 100_000  # operations of a JSON Patch, and JSON values that they may put in
     meta_max: int = 10_000  # resources with profiles, tags or labels that one $meta may read
+    expunge_max: int = 1000  # versions that one $expunge may remove
