@@ -27,6 +27,8 @@ SETTINGS = (
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
     Setting("delete_max", 1000, "resources that one conditional delete may delete"),
     Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
+    Setting("expunge", False, "$expunge may remove versions for good; without it they are kept for ever"),
+    Setting("expunge_max", 1000, "versions that one $expunge may remove"),
     Setting(
         "meta_max", 10_000, "resources with profiles, tags or labels that one $meta of a type or the system may read"
     ),
