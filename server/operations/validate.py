@@ -87,15 +87,20 @@ def _structure(raw: bytes, type: str, profile: str) -> list[Issue]:
     of = _base(profile)
     if of in tables.resource_types() and of != named:
         issues.append(Issue("invalid", f"{profile} is a definition of {of}, not of {named}", "resourceType"))
-    return issues + _unchecked(resource)
+    return issues + _unchecked(resource, type)
 
 
-def _unchecked(resource: object) -> list[Issue]:
+def _unchecked(resource: object, of: str) -> list[Issue]:
     """A resource may claim profiles in its meta: those of R4 itself hold, about others nothing is known."""
     meta = resource.get("meta") if isinstance(resource, dict) else None
     claimed = meta.get("profile") if isinstance(meta, dict) else None
     return [
-        Issue("not-supported", f"the profile {one} is not loaded: it was not checked", f"meta.profile[{n}]", "warning")
+        Issue(
+            "not-supported",
+            f"the profile {one} is not loaded: it was not checked",
+            f"{of}.meta.profile[{n}]",
+            "warning",
+        )
         for n, one in enumerate(claimed if isinstance(claimed, list) else ())
         if isinstance(one, str) and _base(one) is None
     ]

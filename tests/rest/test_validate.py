@@ -157,7 +157,7 @@ async def test_a_profile_that_the_resource_claims_and_nobody_checked_is_a_warnin
     claims = {**GOOD, "meta": {"profile": [f"{BASE}/Patient", "http://example.org/profile"]}}
     found = await issues(face, "Patient/$validate", claims)
     assert [(issue["severity"], issue.get("expression")) for issue in found] == [
-        ("warning", ["meta.profile[1]"]),
+        ("warning", ["Patient.meta.profile[1]"]),
         ("information", None),
     ]
 
