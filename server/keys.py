@@ -267,6 +267,14 @@ class Reentry(NamedTuple):
     after: Sequence[Entry]
 
 
+class Removal(NamedTuple):
+    """Versions of a resource to be taken away for good (`expunge`), by their numbers."""
+
+    type: str
+    id: str
+    versions: Sequence[int]
+
+
 class StaleWrite(Exception):
     """A write's `expect` did not hold: (type, id) is at version `current` (0 = nothing there)."""
 

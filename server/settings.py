@@ -27,6 +27,11 @@ SETTINGS = (
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
     Setting("delete_max", 1000, "resources that one conditional delete may delete"),
     Setting("patch_max", 100_000, "operations of a patch, and values that a JSON Patch may put in"),
+    Setting("expunge", False, "$expunge may remove versions for good; without it they are kept for ever"),
+    Setting("expunge_max", 1000, "versions that one $expunge may remove"),
+    Setting(
+        "meta_max", 10_000, "resources with profiles, tags or labels that one $meta of a type or the system may read"
+    ),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("search_values_max", 400, "parameters of a search and alternatives of their values, together"),
@@ -55,6 +60,9 @@ class Settings:
     conditional_delete: str
     delete_max: int
     patch_max: int
+    expunge: bool
+    expunge_max: int
+    meta_max: int
     count_default: int
     count_max: int
     search_values_max: int

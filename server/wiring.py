@@ -44,11 +44,14 @@ def build_app(settings: Settings) -> App:
                     history_max=settings.history_max,
                     delete_max=settings.delete_max,
                     patch_max=settings.patch_max,
+                    meta_max=settings.meta_max,
+                    expunge_max=settings.expunge_max,
                 ),
                 _page_key(settings),
                 settings.update_as_create,
                 _conditional_delete(settings.conditional_delete),
                 OPERATIONS,
+                settings.expunge,
             )
             yield Service(
                 api,

@@ -4,16 +4,19 @@ A select carries the filter as one more test. A single version is judged by its 
 versions of a resource are as visible as each of them says, and a deletion as visible as the version before it.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 
 from server.interaction.context import Context
-from server.keys import All, Page, Select, Test, Version
+from server.keys import All, Change, Page, Select, Test, Version
 from server.search.index import index
 from server.search.kinds.kind import Setting
 from server.search.match import matches
 from server.store.port import Store
+
+_LINES = 2000  # of the change sequence, read in one go
 
 
 class Records:
@@ -89,6 +92,27 @@ class Records:
         passed.add(name)
         after = await self._store.get(version.type, version.id, version.version + 1)
         return after is None or after.stamp >= start
+
+    async def past(self, type: str, id: str, limit: int) -> tuple[list[Version], bool]:
+        """(all versions of one resource, newest first, at most `limit`; whether some are hidden from the caller)."""
+        versions = await self._store.history(type, id, None, limit)
+        return versions, any([not await self._visible(version) for version in versions])
+
+    async def deletions(self, type: str) -> AsyncIterator[Change]:
+        """The deletions of a type, oldest first, visible or not: what they deleted has to be looked at."""
+        after: int | None = 0
+        while after is not None:
+            lines = await self._store.changes(after, _LINES)
+            for line in lines:
+                if line.type == type and line.method == "DELETE":
+                    yield line
+            after = lines[-1].stamp if len(lines) == _LINES else None
+            await asyncio.sleep(0)  # a store may answer without waiting: others are let in between
+
+    async def exists(self, select: Select) -> tuple[bool, Version | None]:
+        """(whether a resource passes, one that the caller may see): for rules that hold for what is hidden too."""
+        seen = (await self.select(select)).versions
+        return bool(seen or (await self._store.select(select)).versions), seen[0] if seen else None
 
     async def created(self, versions: Sequence[Version]) -> frozenset[int]:
         """The stamps of those that brought a resource into being, or back after its deletion.

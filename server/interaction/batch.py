@@ -7,10 +7,11 @@ would fail is found before anything is written (entry_reads.py).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 
-from server.errors import Invalid, Issue, TiercareError
+from server.errors import Invalid, Issue, NotSupported, TiercareError
 from server.interaction.accept import accept
 from server.interaction.api import Api
 from server.interaction.conditional import match
@@ -21,6 +22,8 @@ from server.interaction.entries import BundleEntry, Item, item_of, naming, read_
 from server.interaction.entry_reads import check_gets, get
 from server.interaction.ids import new_id
 from server.interaction.links import by_name, resolve_links
+from server.interaction.operate import Place, operate
+from server.interaction.operation import find
 from server.interaction.outcome import Written
 from server.interaction.patch import Patch, conditional_patch, patch, plan_patch
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
@@ -53,7 +56,10 @@ _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 async def _transaction(api: Api, context: Context, items: list[Item], representation: bool) -> list[bytes]:
-    writes = sorted((item for item in items if item.method != "GET"), key=lambda item: _ORDER[item.method])
+    for item in items:
+        if item.operation is not None:
+            _check_reads_only(api, item)
+    writes = sorted((item for item in items if _writes(item)), key=lambda item: _ORDER[item.method])
     _distinct([item.full_url for item in writes if item.full_url], "fullUrl")
     _distinct([f"{i.type}/{i.id}" for i in writes if i.id], "resource")
     _distinct([f"{i.type}?{i.criteria}" for i in writes if i.criteria], "set of criteria")
@@ -61,7 +67,7 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
         item.fresh_id = new_id()
 
     groups: list[list[Planned]] = []  # of the last try, one for each of `writes`
-    gets = [item for item in items if item.method == "GET"]
+    gets = [item for item in items if item.method == "GET" and item.operation is None]
 
     async def plan(taken: Taken) -> list[Planned]:
         groups[:] = await _plan(api, context, writes, taken)
@@ -74,9 +80,26 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
         item.number: _answer(item, [next(written) for _ in group], representation)
         for item, group in zip(writes, groups, strict=True)
     }
-    for item in gets:
-        answers[item.number] = await _alone(api, context, item, representation)
+    for item in items:
+        if not _writes(item):
+            answers[item.number] = await _alone(api, context, item, representation)
     return [answers[item.number] for item in items]
+
+
+def _writes(item: Item) -> bool:
+    return item.method != "GET" and item.operation is None
+
+
+def _check_reads_only(api: Api, item: Item) -> None:
+    """An operation that writes does so by itself: it cannot be part of a transaction's one commit."""
+    place = item.operation
+    assert place is not None
+    operation = find(api.operations, place.code, place.level, place.type)
+    if operation is not None and operation.affects_state:
+        raise NotSupported(
+            f"{item.at}: {place} changes data and cannot stand in a transaction: call it by itself, or in a batch",
+            f"{item.at}.request.url",
+        )
 
 
 def _distinct(names: list[str], what: str) -> None:
@@ -178,6 +201,8 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
     """One entry by itself: its answer, or its error as an outcome; the others go on."""
     try:
         with naming(item):
+            if item.operation is not None:
+                return await _operate(api, context, item, item.operation)
             if item.method == "GET":
                 return await get(api, context, item)
             if item.method == "DELETE" and item.criteria:
@@ -186,6 +211,12 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
             return _answer(item, [await _write(api, context, item)], representation)
     except TiercareError as error:
         return bundles.response_entry(status_line(error), outcome=operation_outcome(error.issues))
+
+
+async def _operate(api: Api, context: Context, item: Item, place: Place) -> bytes:
+    result = await operate(api, context, place, item.method, _parameters(item), item.resource, "")
+    status = HTTPStatus(result.status)
+    return bundles.response_entry(f"{status.value} {status.phrase}", resource=result.body)
 
 
 async def _write(api: Api, context: Context, item: Item) -> Written | None:

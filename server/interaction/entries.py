@@ -11,10 +11,11 @@ from urllib.parse import unquote
 import msgspec
 import orjson
 
-from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError, TooLarge
+from server.errors import Invalid, Issue, MediaType, NotAllowed, NotSupported, TiercareError, TooLarge
 from server.interaction.accept import fault
 from server.interaction.api import Api
 from server.interaction.ids import check_id
+from server.interaction.operate import Place, place_at
 from server.interaction.update import only_new
 from server.model import json_patch, tables
 from server.model.doubled import check_bundle, check_unique
@@ -61,6 +62,7 @@ class Item:
     new: bool = False  # of a PUT: If-None-Match: *
     fhirpath: bool = False  # of a PATCH: the resource is a FHIRPath Patch, not a JSON Patch
     fresh_id: str = ""  # the id this entry creates under, the same in every try
+    operation: Place | None = None  # the operation it calls, None: an interaction
 
     @property
     def at(self) -> str:
@@ -99,6 +101,8 @@ def item_of(number: int, entry: BundleEntry) -> Item:
     if method not in _METHODS:
         raise Invalid(f"'{method}' is not a method: {', '.join(_METHODS)} are", f"{at}.request.method")
     path, _, query = request.url.partition("?")
+    if "$" in path:
+        return _call(number, entry, request, path)
     type, id, version = _address(path, f"{at}.request.url")
     resource = bytes(entry.resource)
     if (method in ("POST", "PUT", "PATCH")) != bool(resource):
@@ -125,6 +129,28 @@ def item_of(number: int, entry: BundleEntry) -> Item:
     elif method == "PUT":
         item.new = only_new(request.if_none_match, f"{at}.request.ifNoneMatch")
     return item
+
+
+def _call(number: int, entry: BundleEntry, request: _Request, path: str) -> Item:
+    """An entry that calls an operation: `GET Patient/1/$everything`, `POST Patient/$validate` with what it takes."""
+    at, resource = f"Bundle.entry[{number}]", bytes(entry.resource)
+    if request.method not in ("GET", "POST"):
+        raise NotAllowed(f"an operation is called by GET or POST, not by {request.method}", f"{at}.request.method")
+    if resource and request.method == "GET":
+        raise Invalid(f"GET {request.url}: no resource belongs here", f"{at}.resource")
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if not parts[-1].startswith("$"):
+        raise Invalid(f"'{path}' names an operation in its middle", f"{at}.request.url")
+    try:
+        place = place_at(parts)
+    except TiercareError as error:
+        raise Invalid(str(error), f"{at}.request.url") from error
+    if place.id:
+        check_id(place.id, f"{at}.request.url")
+    return Item(
+        number, entry.full_url, request.method, place.type, place.id, place.version, "", None, resource, request.url,
+        operation=place,
+    )  # fmt: skip
 
 
 class _Binary(msgspec.Struct, rename="camel"):

@@ -14,3 +14,5 @@ class Limits:
     history_max: int = 1000  # versions on a history page at most, and looked at for a page of _at
     delete_max: int = 1000  # resources that one conditional delete may delete
     patch_max: int = 100_000  # operations of a patch, and values that a JSON Patch may put in
+    meta_max: int = 10_000  # resources with profiles, tags or labels that one $meta may read
+    expunge_max: int = 1000  # versions that one $expunge may remove

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.errors import Gone, Invalid, NotFound, Unprocessable
+from server.errors import Invalid, NotFound, Unprocessable
 from server.fhirpath import patch as fhirpath_patch
 from server.interaction.accept import accept
 from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, current_version, plan_change
+from server.interaction.plan import Planned, Taken, carry_out, living_version, plan_change
 from server.keys import Version
 from server.model import json_patch
 
@@ -100,9 +100,4 @@ async def _seen(api: Api, context: Context, type: str, id: str, criteria: str) -
         if found is None:
             raise NotFound(f"nothing matches the criteria {type}?{criteria}", f"{type}?{criteria}")
         return found
-    current = await current_version(api, context, type, id)
-    if current is None:
-        raise NotFound(f"{type}/{id} is not known", type)
-    if current.deleted:
-        raise Gone(f"{type}/{id} was deleted", type)
-    return current
+    return await living_version(api, context, type, id)

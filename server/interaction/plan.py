@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.errors import Conflict, Forbidden, Stale, Unprocessable
+from server.errors import Conflict, Forbidden, Gone, NotFound, Stale, Unprocessable
 from server.interaction.accept import Accepted, entries_of, stored_draft
 from server.interaction.api import Api
 from server.interaction.context import Context
@@ -148,6 +148,16 @@ async def current_version(api: Api, context: Context, type: str, id: str) -> Ver
     current, hidden = await api.records(context).look(type, id)
     if hidden or (type == "OperationDefinition" and any(one.id == id for one in api.operations)):
         raise Forbidden(f"{type}/{id} may not be written", type)
+    return current
+
+
+async def living_version(api: Api, context: Context, type: str, id: str) -> Version:
+    """What is there to be changed. Raises NotFound, Gone, Forbidden."""
+    current = await current_version(api, context, type, id)
+    if current is None:
+        raise NotFound(f"{type}/{id} is not known", type)
+    if current.deleted:
+        raise Gone(f"{type}/{id} was deleted", type)
     return current
 
 

@@ -1,6 +1,10 @@
 """The operations this server has: routes, the CapabilityStatement and the OperationDefinitions follow this table."""
 
 from server.interaction.operation import Operation
+from server.operations.convert_data import CONVERT_DATA
+from server.operations.expunge import EXPUNGE
 from server.operations.meta import META
+from server.operations.meta_change import META_ADD, META_DELETE
+from server.operations.validate import VALIDATE
 
-OPERATIONS: tuple[Operation, ...] = (META,)
+OPERATIONS: tuple[Operation, ...] = (CONVERT_DATA, EXPUNGE, META, META_ADD, META_DELETE, VALIDATE)

@@ -1,10 +1,12 @@
 """The documented face: /openapi.json, health, and the way in. FastAPI lives here and in the console only."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from server.interaction.operation import ANY, INSTANCE, SYSTEM, Operation
 from server.model import json_patch, tables
 from server.rest.routes import Service
 
@@ -27,6 +29,7 @@ def build(service: Service) -> FastAPI:
     def openapi() -> dict[str, Any]:
         description = plain()
         description["paths"].update(_paths(service.root))
+        description["paths"].update(_operations(service.root, service.api.operations))
         description["components"] = {**description.get("components", {}), **_COMPONENTS}
         return description
 
@@ -111,3 +114,42 @@ def _paths(root: str) -> dict[str, Any]:
             operation["requestBody"] = {"required": True, "content": _PATCH if method == "patch" else _RESOURCE}
         paths.setdefault(root + path, {})[method] = operation
     return paths
+
+
+def _operations(root: str, operations: Sequence[Operation]) -> dict[str, Any]:
+    """A path for each operation and level; the definitions say what its parameters mean."""
+    paths: dict[str, Any] = {}
+    for one in operations:
+        for level in one.levels:
+            for type in ("",) if level == SYSTEM else ("{type}",) if ANY in one.types else one.types:
+                parts = [part for part in (type, "{id}" if level == INSTANCE else "") if part]
+                path = "/".join([root, *parts, f"${one.code}"])
+                named = [_TYPE] if type == "{type}" else []
+                named += [_path("id")] if level == INSTANCE else []
+                paths[path] = {
+                    method: _operation(one, f"{method}_{level}_{type.strip('{}')}_{one.code}", named, method)
+                    for method in (("post",) if one.affects_state else ("get", "post"))
+                }
+    return paths
+
+
+def _operation(one: Operation, id: str, named: list[dict[str, Any]], method: str) -> dict[str, Any]:
+    given = [p for p in one.parameters if p.use == "in" and p.type in tables.primitives()]
+    query = [
+        {"name": p.name, "in": "query", "required": False, "description": p.documentation, "schema": {"type": "string"}}
+        for p in given
+    ]
+    described: dict[str, Any] = {
+        "summary": f"${one.code}: {one.title}",
+        "description": one.description,
+        "tags": ["operations"],
+        "operationId": id.replace("-", "_").replace("__", "_"),
+        "parameters": [*named, *(query if method == "get" else ())],
+        "responses": {
+            "200": {"description": one.title, "content": _RESOURCE},
+            "default": {"description": "OperationOutcome", "content": _RESOURCE},
+        },
+    }
+    if method == "post":
+        described["requestBody"] = {"required": False, "content": _RESOURCE}
+    return described

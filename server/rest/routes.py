@@ -15,8 +15,7 @@ from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
-from server.interaction.operate import Place, operate
-from server.interaction.operation import INSTANCE, SYSTEM, TYPE
+from server.interaction.operate import operate, place_at
 from server.interaction.patch import MIMES, Patch, conditional_patch, patch
 from server.interaction.read import ETAG, read, unchanged, vread
 from server.interaction.search import search
@@ -79,7 +78,7 @@ def _level(parts: Sequence[str]) -> str:
     if not parts:
         return "system"
     if parts[-1].startswith("$"):
-        _place(parts)
+        place_at(parts)
         return "operation"
     if parts[0] in ("metadata", "_history") and len(parts) == 1:
         return parts[0]
@@ -100,21 +99,6 @@ def _level(parts: Sequence[str]) -> str:
             return "instance history"
         case [_, "_history", _]:
             return "version"
-    raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
-
-
-def _place(parts: Sequence[str]) -> Place:
-    """Where an operation was called. Raises NotFound for an address that can have none."""
-    code = parts[-1][1:]
-    match parts[:-1]:
-        case []:
-            return Place(code, SYSTEM)
-        case [type] if type in tables.resource_types():
-            return Place(code, TYPE, type)
-        case [type, id] if type in tables.resource_types():
-            return Place(code, INSTANCE, type, id)
-        case [type, id, "_history", version] if type in tables.resource_types():
-            return Place(code, INSTANCE, type, id, version)
     raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
 
 
@@ -257,7 +241,20 @@ async def _history(service: Service, request: Request) -> Answer:
     return Answer(200, [], bundle.history(past.versions, past.total, links, context.base, past.created))
 
 
+def _refuse_async(request: Request) -> None:
+    """`Prefer: respond-async` (https://hl7.org/fhir/R4/async.html) is refused rather than left aside: who asks for it
+    does not wait for an answer that takes long."""
+    asked = (part.split("=")[0].strip().lower() for part in re.split("[,;]", request.header("prefer")))
+    if "respond-async" in asked:
+        raise NotSupported(
+            "Prefer: respond-async is not supported yet: send the request without it and wait for the answer; "
+            "split a Bundle that takes too long",
+            "http.Prefer",
+        )
+
+
 async def _process(service: Service, request: Request) -> Answer:
+    _refuse_async(request)
     context = service.context(request)
     raw = await request.content(service.body_max_bytes)
     whole = "return=representation" in request.header("prefer")
@@ -266,11 +263,12 @@ async def _process(service: Service, request: Request) -> Answer:
 
 
 async def _operate(service: Service, request: Request) -> Answer:
+    _refuse_async(request)
     context = service.context(request)
     method = "GET" if request.method == "HEAD" else request.method
     sent = await request.content(service.body_max_bytes) if method == "POST" and request.sends_body() else b""
     result = await operate(
-        service.api, context, _place(request.parts), method, request.parameters(), sent, request.header("prefer")
+        service.api, context, place_at(request.parts), method, request.parameters(), sent, request.header("prefer")
     )
     return Answer(result.status, result.headers, result.body)
 

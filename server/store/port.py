@@ -1,4 +1,4 @@
-"""The store port: the eight calls a backend has to answer. It knows keys and bytes, never FHIR.
+"""The store port: the nine calls a backend has to answer. It knows keys and bytes, never FHIR.
 
 A backend is one folder beside this file, opened by entry point (`tiercare.stores`, see opening.py), and passes
 `tests/contract` as it is; what it cannot do it says in `abilities`, and the suite reads only that.
@@ -7,7 +7,7 @@ A backend is one folder beside this file, opened by entry point (`tiercare.store
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.keys import Change, Page, Reentry, Removal, Select, Test, Version, Write
 
 MULTI_PROCESS = "multi-process"  # several server processes may write one store
 PLANS = "plans"  # plan tests (index used, no sort in memory) mean something on this backend
@@ -52,6 +52,16 @@ class Store(Protocol):
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
         """Replaces index entries of current versions that are still at `version`; how many were replaced."""
+        ...
+
+    # ------------------------------------------- erasing (docs/decisions/0011-what-expunge-leaves.md)
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write] = ()) -> list[Version]:
+        """Commits the writes, then takes versions away for good, with their lines of the change sequence; all or none.
+
+        A current version cannot go: one that the writes replace can. So no resource vanishes without a later line in
+        the sequence, and stamps never go back. Gives the versions that the writes made. Raises as `commit` does, and
+        StaleWrite when a version to remove is not there or would be current.
+        """
         ...
 
     async def close(self) -> None:

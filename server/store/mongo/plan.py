@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo import DeleteMany, InsertOne, UpdateOne
 
-from server.keys import Claimed, StaleWrite, Version, Write
+from server.keys import Claimed, Removal, StaleWrite, Version, Write
 from server.store.mongo import index
 
 Document = dict[str, Any]
@@ -24,10 +24,12 @@ class Operation:
 
 @dataclass(slots=True)
 class State:
-    """What a commit found: current documents by `_id` (v, u, c), holders of the claims it wants (Type/id)."""
+    """What a commit found: current documents by `_id` (v, u, c), holders of the claims it wants (Type/id), and of
+    the versions that it removes those that are there (Type/id/version)."""
 
     current: dict[str, Document] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -83,6 +85,25 @@ def plan(writes: Sequence[Write], state: State, stamp: Callable[[int], int]) -> 
     if deleted:
         operations.append(Operation("claims", partial(DeleteMany, {"rid": {"$in": deleted}})))
     return Plan(operations, updates, versions)
+
+
+def plan_expunge(
+    removals: Sequence[Removal], writes: Sequence[Write], state: State, stamp: Callable[[int], int]
+) -> Plan:
+    """The writes, then the removals. Raises StaleWrite for a version that is not there or would be current, too."""
+    written = {f"{write.type}/{write.id}" for write in writes}
+    gone: list[str] = []
+    for type, id, versions in removals:
+        rid = f"{type}/{id}"
+        current = int(state.current[rid]["v"]) if rid in state.current else 0
+        names = [f"{rid}/{version}" for version in versions]
+        if not state.stored.issuperset(names) or (current in versions and rid not in written):
+            raise StaleWrite(type, id, current)
+        gone += names
+    made = plan(writes, state, stamp)
+    if gone:
+        made.operations.append(Operation("hist", partial(DeleteMany, {"_id": {"$in": gone}})))
+    return made
 
 
 def _version(write: Write, state: State, stamp: Callable[[int], int]) -> Version:

@@ -49,7 +49,7 @@ PRAGMAS = {
     "temp_store": "MEMORY",
     "cache_size": -65536,  # KiB: 64 MB
     "wal_autocheckpoint": 0,  # checkpoints run beside the request path, checkpoint.py
-    "secure_delete": 0,
+    "secure_delete": 1,  # zeros where bytes lay: else pieces of what expunge removed stay in the file
     "busy_timeout": 5000,
 }
 READER_PRAGMAS = {"mmap_size": 2147418112, "cache_size": -65536, "temp_store": "MEMORY", "query_only": 1}

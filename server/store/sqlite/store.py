@@ -16,7 +16,7 @@ from typing import IO, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
-from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.keys import Change, Page, Reentry, Removal, Select, Test, Version, Write
 from server.store.sqlite import schema
 from server.store.sqlite.translate import Translator
 from server.store.sqlite.words import Words
@@ -120,7 +120,7 @@ class SqliteStore:
         return Version(type, id, row[1], row[2], row[3], row[4] or b"")
 
     async def commit(self, writes: Sequence[Write]) -> list[Version]:
-        return await self._writer.submit(writes) if writes else []
+        return await self._writer.commit(writes) if writes else []
 
     async def select(self, select: Select) -> Page:
         def work(reader: _Reader) -> list[Any]:
@@ -180,7 +180,10 @@ class SqliteStore:
         return [Change(*row) for row in rows]
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
-        return len(await self._writer.submit(entries)) if entries else 0
+        return await self._writer.reindex(entries) if entries else 0
+
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write] = ()) -> list[Version]:
+        return await self._writer.expunge(removals, writes) if removals or writes else []
 
     async def close(self) -> None:
         await self._writer.close()

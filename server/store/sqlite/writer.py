@@ -7,8 +7,9 @@ read first, so a commit that fails has changed nothing and needs no savepoint.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from server.errors import Conflict, Unavailable
@@ -20,6 +21,7 @@ from server.keys import (
     Claimed,
     Entry,
     Reentry,
+    Removal,
     StaleWrite,
     Version,
     Write,
@@ -49,7 +51,7 @@ _INSERT = {
     "live": "INSERT OR REPLACE INTO live (type, rid) VALUES (?,?)",
     "late": "INSERT OR REPLACE INTO late (type, stamp, rid) VALUES (?,?,?)",
 }
-Batch = Sequence[Write] | Sequence[Reentry]
+Work = Callable[[], list[Version]]
 Key = tuple[int | str, ...]
 Row = tuple[int | str, ...]
 
@@ -66,7 +68,7 @@ class _Current:
 class Writer:
     def __init__(self, connection: sqlite3.Connection, words: Words, wal: Path) -> None:
         self._db, self._words, self._wal = connection, words, wal
-        self._queue: list[tuple[Batch, asyncio.Future[list[Version]]]] = []
+        self._queue: list[tuple[Work, int, asyncio.Future[list[Version]]]] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "tiercare-commit")
         self._checkpointing: asyncio.Future[None] | None = None
@@ -80,11 +82,20 @@ class Writer:
         self._last_rid = int(connection.execute("SELECT coalesce(max(rid), 0) FROM res").fetchone()[0])
         self._last = int(connection.execute("SELECT coalesce(max(stamp), 0) FROM log").fetchone()[0])
 
-    async def submit(self, writes: Batch) -> list[Version]:
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        return await self._queued(partial(self._commit, writes), len(writes))
+
+    async def reindex(self, entries: Sequence[Reentry]) -> int:
+        return len(await self._queued(partial(self._reenter, entries), len(entries)))
+
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write]) -> list[Version]:
+        return await self._queued(partial(self._expunge, removals, writes), len(removals) + len(writes))
+
+    async def _queued(self, work: Work, size: int) -> list[Version]:
         if self._closed:
             raise Unavailable("the store is closing")
         future: asyncio.Future[list[Version]] = asyncio.get_running_loop().create_future()
-        self._queue.append((writes, future))
+        self._queue.append((work, size, future))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         return await future
@@ -127,15 +138,15 @@ class Writer:
         size = 0
         try:
             while self._queue and size < BATCH_WRITES:
-                writes, future = self._queue.pop(0)
+                work, weight, future = self._queue.pop(0)
                 try:
-                    done.append((future, self._apply(writes)))
+                    done.append((future, work()))
                 except (StaleWrite, Claimed, Conflict) as refused:
                     done.append((future, refused))
                 except BaseException as error:
                     _fail(future, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
                     raise
-                size += len(writes)
+                size += weight
             self._flush()
         except sqlite3.Error as error:
             self._roll_back()
@@ -174,16 +185,13 @@ class Writer:
                 self._db.executemany(_DELETE[table], gone)
             self._db.executemany(_INSERT[table], [(*key, *row) for key, row in rows.items() if row is not None])
             rows.clear()
+        self._flush_log()
+
+    def _flush_log(self) -> None:
         self._db.executemany("INSERT INTO log (stamp, rid, ver, method) VALUES (?,?,?,?)", self._log)
         self._log.clear()
 
     # ------------------------------------------------------------------------------------------- one commit
-    def _apply(self, writes: Batch) -> list[Version]:
-        reentries = [write for write in writes if isinstance(write, Reentry)]
-        if reentries:
-            return self._reenter(reentries)
-        return self._commit([write for write in writes if isinstance(write, Write)])
-
     def _commit(self, writes: Sequence[Write]) -> list[Version]:
         currents = [self._current(write.type, write.id) for write in writes]
         seen: set[tuple[str, str]] = set()
@@ -217,6 +225,24 @@ class Writer:
                 self._replace_entries(current.rid, entry.before, entry.after)
                 done.append(Version(entry.type, entry.id, current.version, current.stamp, current.method, current.body))
         return done
+
+    def _expunge(self, removals: Sequence[Removal], writes: Sequence[Write]) -> list[Version]:
+        """Checks everything first. SQLite puts zeros where the removed bytes lay (schema.PRAGMAS)."""
+        written = {(write.type, write.id) for write in writes}
+        rows: list[tuple[int, int]] = []
+        for type, id, versions in removals:
+            current = self._current(type, id)
+            at = current.version if current else 0
+            old = self._db.execute("SELECT ver FROM hist WHERE rid=?", (current.rid if current else 0,))
+            there = {row[0] for row in old} | ({at} if (type, id) in written else set())
+            if current is None or not there.issuperset(versions):
+                raise StaleWrite(type, id, at)
+            rows += [(current.rid, version) for version in versions]
+        made = self._commit(writes)
+        self._flush_log()
+        self._db.executemany("DELETE FROM log WHERE stamp=(SELECT stamp FROM hist WHERE rid=? AND ver=?)", rows)
+        self._db.executemany("DELETE FROM hist WHERE rid=? AND ver=?", rows)
+        return made
 
     def _write(self, write: Write, current: _Current | None, rid: int) -> Version:
         type_number = self._words.number("type", write.type)
