@@ -91,6 +91,11 @@ class Reading:
             at = onward
             if at is not None and seen >= WINDOW and at == Position(at.mark) and at.mark != window:
                 return found, State(at, window, seen, "")
+        while at is not None and at.after is None:  # is there more at all? what follows the last match comes with it
+            hits, onward = await walk.step(at, 1)
+            if hits:
+                break
+            at = onward
         return found, State(at, window, seen, "" if at is None else None)
 
     def _shown(self, version: Version) -> bool:
