@@ -80,21 +80,24 @@ class Reading:
 
     # --------------------------------------------------------------------------------------------------- matches
     async def _matches(self, found: list[Version], state: State) -> tuple[list[Version], State]:
-        """A page of them; the state has a key when it is time to show what they refer to."""
+        """A page of them; the state has a key when it is time to show what they refer to.
+
+        A full page looks on over empty stages, so that what follows the last match comes with it.
+        """
         walk = replace(self.walk, types=[type for type in self.walk.types if type in self.types], since=self.since)
         at, window, seen, _ = state
         seen += len(found)
-        while at is not None and len(found) < self.size:
-            hits, onward = await walk.step(at, min(self.size - len(found), self.batch))
+        while at is not None:
+            if seen >= WINDOW and at == Position(at.mark) and at.mark != window:
+                return found, State(at, window, seen, "")
+            room = self.size - len(found)
+            if room == 0 and at.after is not None:
+                break
+            hits, onward = await walk.step(at, min(room, self.batch) or 1)
+            if room == 0 and hits:  # the page was full, and there is more: it comes on the next
+                break
             found += hits
             seen += len(hits)
-            at = onward
-            if at is not None and seen >= WINDOW and at == Position(at.mark) and at.mark != window:
-                return found, State(at, window, seen, "")
-        while at is not None and at.after is None:  # is there more at all? what follows the last match comes with it
-            hits, onward = await walk.step(at, 1)
-            if hits:
-                break
             at = onward
         return found, State(at, window, seen, "" if at is None else None)
 

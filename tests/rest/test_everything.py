@@ -9,6 +9,7 @@ import pytest
 
 from server.fhirpath.paths import compile_paths
 from server.model import tables
+from server.operations import everything_pages
 from tests.client import Fhir, Resource, done, included, links, matches, refused
 from tests.instances import referring
 
@@ -222,6 +223,26 @@ async def test_everything_of_a_group_is_itself_and_the_records_of_its_patients_o
         assert matched(pages)[0] == f"Group/{mark}"
         assert sorted(matched(pages)) == expected
         assert brought(pages) == [f"Practitioner/{mark}"]
+
+
+async def test_very_many_matches_bring_what_they_refer_to_portion_by_portion(
+    face: Fhir, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then a page looks through one portion only; what two portions refer to comes with each of them."""
+    monkeypatch.setattr(everything_pages, "WINDOW", 30)
+    people = [{"resourceType": "Patient", "id": f"{mark}-{n:02}"} for n in range(45)]
+    doctors = [{"resourceType": "Practitioner", "id": f"{mark}-{n}"} for n in (0, 1, "all")]
+    records = [
+        refers("Condition", f"{mark}-{n:02}", subject=f"Patient/{mark}-{n:02}", recorder=f"Practitioner/{mark}-{who}")
+        for n in range(45)
+        for who in [0 if n < 20 else 1 if n < 40 else "all"]
+    ]
+    everyone = refers("Condition", f"{mark}-x", subject=f"Patient/{mark}-00", recorder=f"Practitioner/{mark}-all")
+    await face.store(*people, *doctors, *records, everyone, group(mark, *map(address, people)))
+    for count in ("", "?_count=7", "?_count=41"):
+        pages = await face.pages(f"Group/{mark}/$everything{count}")
+        assert sorted(matched(pages)) == sorted([f"Group/{mark}", *map(address, [*people, *records, everyone])])
+        assert brought(pages) == [f"Practitioner/{mark}-{who}" for who in (0, "all", 1, "all")]
 
 
 async def test_inactive_members_of_a_group_stay_out(fhir: Fhir, mark: str) -> None:
