@@ -36,6 +36,7 @@ SETTINGS = (
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("search_values_max", 400, "parameters of a search and alternatives of their values, together"),
     Setting("include_max", 1000, "resources that _include may add to a page"),
+    Setting("everything_max", 10_000, "resources in one answer of $everything when _count is not given"),
     Setting("history_max", 1000, "versions on a history page at most, and looked at for a page of _at"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
     Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
@@ -67,6 +68,7 @@ class Settings:
     count_max: int
     search_values_max: int
     include_max: int
+    everything_max: int
     history_max: int
     bundle_entries_max: int
     body_max_bytes: int

@@ -39,6 +39,7 @@ def build_app(settings: Settings) -> App:
                     count_max=settings.count_max,
                     search_values_max=settings.search_values_max,
                     include_max=settings.include_max,
+                    everything_max=settings.everything_max,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
                     history_max=settings.history_max,

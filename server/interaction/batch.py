@@ -19,7 +19,7 @@ from server.interaction.context import Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete, plan_conditional_delete
 from server.interaction.entries import BundleEntry, Item, item_of, naming, read_bundle
-from server.interaction.entry_reads import check_gets, get
+from server.interaction.entry_reads import check_gets, get, parameters_of
 from server.interaction.ids import new_id
 from server.interaction.links import by_name, resolve_links
 from server.interaction.operate import Place, operate
@@ -214,7 +214,7 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
 
 
 async def _operate(api: Api, context: Context, item: Item, place: Place) -> bytes:
-    result = await operate(api, context, place, item.method, _parameters(item), item.resource, "")
+    result = await operate(api, context, place, item.method, parameters_of(item), item.resource, "")
     status = HTTPStatus(result.status)
     return bundles.response_entry(f"{status.value} {status.phrase}", resource=result.body)
 

@@ -33,7 +33,7 @@ async def check_gets(api: Api, context: Context, gets: Sequence[Item], planned: 
                 await _GETS[kind](api, context, item)
             elif write.draft is None and kind != "history":
                 raise Gone(f"{item.type}/{item.id} is deleted by this transaction", item.type)
-            asked(_parameters(item), item.type)
+            asked(parameters_of(item), item.type)
 
 
 def _kind(item: Item) -> str:
@@ -55,12 +55,12 @@ async def _get_vread(api: Api, context: Context, item: Item) -> bytes:
 
 
 def _whole_or_subset(item: Item, version: Version) -> bytes:
-    subset = asked(_parameters(item), item.type)
+    subset = asked(parameters_of(item), item.type)
     return bundles.response_entry("200 OK", version, resource=(subset.cut(version) if subset else version).body)
 
 
 async def _get_search(api: Api, context: Context, item: Item) -> bytes:
-    found = await search(api, context, item.type, _parameters(item))
+    found = await search(api, context, item.type, parameters_of(item))
     body = bundles.searchset(
         found.hits, found.included, found.total, {"self": found.self, "next": found.next}, context.base
     )
@@ -68,7 +68,7 @@ async def _get_search(api: Api, context: Context, item: Item) -> bytes:
 
 
 async def _get_history(api: Api, context: Context, item: Item) -> bytes:
-    past = await history(api, context, item.type, item.id, _parameters(item))
+    past = await history(api, context, item.type, item.id, parameters_of(item))
     body = bundles.history(
         past.versions, past.total, {"self": past.self, "next": past.next}, context.base, past.created
     )
@@ -80,5 +80,5 @@ _GETS: dict[str, Callable[[Api, Context, Item], Awaitable[bytes]]] = {
 }  # fmt: skip
 
 
-def _parameters(item: Item) -> list[tuple[str, str]]:
+def parameters_of(item: Item) -> list[tuple[str, str]]:
     return parameters(item.url.partition("?")[2])

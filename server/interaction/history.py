@@ -56,11 +56,11 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
     low, end = _range(api, since, at)
     before = int(unseal(api.page_key, place, cursor)) if cursor else end
     if at is not None and id is None:
-        start, look = _stamps(api, at, "_at")[0], api.limits.history_max
+        start, look = stamps(api, at, "_at")[0], api.limits.history_max
         versions, onward = await records.current_from(type, start, before, count, look, low)
     else:
         if at is not None and type is not None and id is not None:
-            low = max(low, await _current_at(records, type, id, _stamps(api, at, "_at")[0]))
+            low = max(low, await _current_at(records, type, id, stamps(api, at, "_at")[0]))
         versions, onward = await records.history(type, id, before, count, low)
     if type is not None and id is not None and not versions and not cursor and await records.get(type, id) is None:
         raise NotFound(f"{type}/{id} is not known", type)
@@ -75,11 +75,11 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
 
 def _range(api: Api, since: str | None, at: str | None) -> tuple[int, int | None]:
     """The first stamp to show, and the one to stop before (None: no end)."""
-    low = _stamps(api, since, "_since")[0] if since is not None else 0
-    return low, _stamps(api, at, "_at")[1] if at is not None else None
+    low = stamps(api, since, "_since")[0] if since is not None else 0
+    return low, stamps(api, at, "_at")[1] if at is not None else None
 
 
-def _stamps(api: Api, text: str, name: str) -> tuple[int, int]:
+def stamps(api: Api, text: str, name: str) -> tuple[int, int]:
     """The first stamp of a date, dateTime or instant, and the first after it. Raises Invalid."""
     try:
         low, high = instants(text, api.setting.zone)

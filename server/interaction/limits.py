@@ -11,6 +11,7 @@ class Limits:
     include_max: int = 1000  # resources that _include may add to a page
     bundle_entries_max: int = 5000  # entries of a batch or transaction
     write_attempts: int = 10  # tries of a write that meets others before it is a conflict
+    everything_max: int = 10_000  # matches in one answer of $everything when _count is not given
     history_max: int = 1000  # versions on a history page at most, and looked at for a page of _at
     delete_max: int = 1000  # resources that one conditional delete may delete
     patch_max: int = 100_000  # operations of a patch, and values that a JSON Patch may put in

@@ -1,5 +1,6 @@
 """Which interaction a method and an address mean (https://hl7.org/fhir/R4/http.html#summary)."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

@@ -41,7 +41,7 @@ ADDRESSES = [
     row("GET %ff", 404, "not-found", "\ufffd"),
     row("GET Patient/%E7%8E%8B", 404, "not-found", "Patient"),
     row("GET Patient/%2541", 404, "not-found", "Patient"),
-    row("GET Patient/$everything", 501, "not-supported", "$everything"),
+    row("GET Organization/$everything", 501, "not-supported", "$everything"),
     row("POST Patient/1/$match", 501, "not-supported", "$match", PATIENT),
     row("GET $nope", 501, "not-supported", "$nope"),
     row("GET ", 501, "not-supported", "http.method"),

@@ -29,6 +29,7 @@ from server.keys import (
 from server.store.sqlite.words import Words, is_local
 
 FEW = 200  # candidates up to which a criterion drives; counting so far costs about 20 microseconds
+ALTERNATIVES = 100  # of an Any up to which it can drive; SQLite joins at most 500 statements
 Args = list[int | str | None]
 TABLE = {TERM: "tok", TEXT: "str", LINK: "ref", SPAN: "span"}
 
@@ -47,6 +48,7 @@ class Driver:
     where: str
     args: Args
     in_order: bool  # its rows of one key come in rid order
+    either: "tuple[Driver, ...]" = ()  # of an Any: the drivers whose rows these are together, each in rid order
 
 
 class Criteria:
@@ -187,8 +189,21 @@ class Criteria:
             case Stamped():
                 where, args = _stamped(test, "a.stamp")
                 return Driver("late", f"a.type=?{where}", [type, *args], False)
+            case Any(tests):
+                return self._either(tests, type)
             case _:
                 return None
+
+    def _either(self, tests: tuple[Test, ...], type: int) -> Driver | None:
+        """All rows of the alternatives, when each can lead and comes in rid order. A row may stand in several."""
+        if not 1 <= len(tests) <= ALTERNATIVES:
+            return None
+        drivers = [self.driver(test, type) for test in tests]
+        either = tuple(d for d in drivers if d is not None and d.in_order and not d.either)
+        if len(either) < len(tests):
+            return None
+        rows = " UNION ALL ".join(f"SELECT rid FROM {d.table} a WHERE {d.where}" for d in either)
+        return Driver(f"({rows})", "1", [arg for d in either for arg in d.args], True, either)
 
     def choose(self, test: Test, type: int) -> tuple[Driver | None, bool, Test]:
         """(driver, whether it has few rows, the tests that are left as probes)."""

@@ -45,14 +45,18 @@ class Translator:
         return self._sorted(select)
 
     def _plain(self, select: Select) -> Sql:
-        source, _ = self.candidates(select.type, select.test)
-        where, args = "", list(source.args)
-        if select.after is not None:
-            where = " AND a.rid<?"
-            args.append(select.after[-1])
+        """The alternatives of an Any are each walked in rid order and merged by UNION, so that a page reads no more
+        of them than it shows."""
+        type = self._criteria.type_number(select.type)
+        driver, _, rest = self._criteria.choose(select.test, type)
+        leads = (driver.either or (driver,)) if driver else (Driver("live", "a.type=?", [type], True),)
+        probe = self._criteria.probe(rest, type, "a.rid")
+        after, after_args = (" AND a.rid<?", [select.after[-1]]) if select.after is not None else ("", [])
+        parts = [f"SELECT DISTINCT a.rid FROM {d.table} a WHERE {d.where} AND {probe.text}{after}" for d in leads]
+        args = [arg for d in leads for arg in (*d.args, *probe.args, *after_args)]
         return Sql(
             "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid FROM ("
-            f"SELECT DISTINCT a.rid {source.text}{where} ORDER BY a.rid DESC LIMIT ?"
+            f"{' UNION '.join(parts)} ORDER BY rid DESC LIMIT ?"
             ") t CROSS JOIN res r ON r.rid=t.rid ORDER BY t.rid DESC",
             [*args, select.limit + 1],
         )
