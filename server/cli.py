@@ -44,6 +44,44 @@ def serve(
 
 
 @app.command()
+def copy(
+    source: Annotated[str, typer.Option("--from", help="store to copy: sqlite:FOLDER or mongodb://host/database")],
+    target: Annotated[str, typer.Option("--to", help="store to fill: empty, or what an earlier copy left")],
+) -> None:
+    """Copies a store with its whole history into another; stopped and started again, it goes on where it was.
+
+    No server may run on an SQLite store meanwhile, nor on the target; a MongoDB source may be in use: copy again to
+    bring what was written meanwhile. Give it the same TIERCARE_ZONE and TIERCARE_BASE_URL as the server.
+    """
+    import asyncio
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from server.store.opening import place
+    from server.wiring import copy_store
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("opening", total=None, visible=False)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=what, visible=True)
+
+        try:
+            copied = asyncio.run(copy_store(Settings(os.environ), source, target, show))
+        except KeyboardInterrupt as stopped:
+            raise _Refused("stopped: the same command goes on where it was") from stopped
+    living = ", ".join(f"{type} {count}" for type, count in copied.living.items())
+    typer.echo(
+        f"{place(target)} holds {copied.versions} versions as {place(source)} does ({copied.brought} brought by this "
+        f"run, the change sequence compared) and {copied.claims} claims; living resources counted on both: {living}"
+    )
+    if copied.late:
+        typer.echo("the source was written meanwhile: run it again to bring what came later")
+
+
+@app.command()
 def check() -> None:
     """Looks at the installation: versions, name clashes with other packages, stores and adapters found."""
     problems = []

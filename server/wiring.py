@@ -5,16 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import Invalid
+from server.interaction.accept import entries_of
 from server.interaction.api import Api
 from server.interaction.limits import Limits
 from server.rest.app import App
 from server.rest.routes import Service, now
 from server.search.kinds.kind import Setting
 from server.settings import Settings
-from server.store.opening import open_store
+from server.store.copying import Copied, Show, copy
+from server.store.opening import open_store, place
+from server.store.port import Store
 
 ROOT = "/fhir"
 
@@ -28,8 +32,8 @@ def build_app(settings: Settings) -> App:
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Service]:
-        store = await open_store(settings.store or f"sqlite:{Path(settings.data).absolute()}")
-        try:
+        url = settings.store or f"sqlite:{Path(settings.data).absolute()}"
+        async with closing(await open_store(url)) as store:
             api = Api(
                 store,
                 Setting(_zone(settings.zone), base_url(settings)),
@@ -56,10 +60,26 @@ def build_app(settings: Settings) -> App:
                 started=now(),
                 gzip_min_bytes=settings.gzip_min_bytes,
             )
-        finally:
-            await store.close()
 
     return App(opening, ROOT)
+
+
+async def copy_store(settings: Settings, source: str, target: str, show: Show) -> Copied:
+    """Everything of one store into another (store/copying.py). Raises Invalid for URLs that cannot be meant."""
+    if place(source) == place(target):
+        raise Invalid(f"source and target are the same store: {place(source)}")
+    setting = Setting(_zone(settings.zone), base_url(settings))
+    kept = f"{source}?mode=rw" if urlsplit(source).scheme == "sqlite" else source  # a source is not made on the way
+    async with closing(await open_store(kept)) as old, closing(await open_store(target)) as new:
+        return await copy(old, new, lambda version: entries_of(version.body, setting) if version.body else (), show)
+
+
+@asynccontextmanager
+async def closing(store: Store) -> AsyncIterator[Store]:
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from server.errors import TiercareError, Unavailable
+from server.errors import Conflict, TiercareError, Unavailable
 from server.keys import next_stamp
 from server.store.mongo.connection import Connection, reaching
 from server.store.mongo.limits import COMMIT, HEARTBEAT, LEASE, WRITERS
@@ -66,6 +66,19 @@ class Writers:
     def end_later(self, token: object) -> None:
         """For a commit whose outcome is unknown: it may still become visible while the server's limit runs."""
         asyncio.get_running_loop().call_later(COMMIT, self.end, token)
+
+    # ---------------------------------------------------------------------------------------------- adoption
+    async def check_alone(self) -> None:
+        """Raises Conflict when another process has the database open: it may have shown or given later stamps."""
+        async for lease in self._leases.find({"$and": [_LIVE, {"owner": {"$ne": self._owner}}]}):
+            raise Conflict(
+                f"another process has this database open (writer number {int(lease['_id'])}; "
+                f"one that was killed counts for {LEASE:.0f} s): stop it first"
+            )
+
+    def reached(self, stamp: int) -> None:
+        """A version with this stamp was adopted: ours come after it."""
+        self._last = max(self._last, stamp)
 
     # ----------------------------------------------------------------------------------------------- horizon
     async def horizon(self) -> int:

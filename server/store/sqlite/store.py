@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
-from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.keys import Adoption, Change, Holding, Page, Reentry, Select, Test, Version, Write
 from server.store.sqlite import schema
 from server.store.sqlite.translate import Translator
 from server.store.sqlite.words import Words
@@ -26,6 +26,7 @@ LOOP_BUDGET = 0.025  # seconds a read may hold the event loop
 QUERY_LIMIT = 10.0  # seconds a read may take at all
 _OPS = 2_000  # SQLite instructions between two looks at the clock
 
+FILE = "tiercare.sqlite"
 T = TypeVar("T")
 _HISTORY = """
 SELECT w.text, r.id, l.ver, l.stamp, l.method, CASE l.ver WHEN r.ver THEN r.body ELSE h.body END
@@ -120,7 +121,7 @@ class SqliteStore:
         return Version(type, id, row[1], row[2], row[3], row[4] or b"")
 
     async def commit(self, writes: Sequence[Write]) -> list[Version]:
-        return await self._writer.submit(writes) if writes else []
+        return await self._writer.commit(writes) if writes else []
 
     async def select(self, select: Select) -> Page:
         def work(reader: _Reader) -> list[Any]:
@@ -180,7 +181,21 @@ class SqliteStore:
         return [Change(*row) for row in rows]
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
-        return len(await self._writer.submit(entries)) if entries else 0
+        return await self._writer.reindex(entries) if entries else 0
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding] = ()) -> None:
+        if adoptions or holdings:
+            await self._writer.adopt(adoptions, holdings)
+
+    async def holdings(self, after: str, limit: int) -> list[Holding]:
+        rows = await self._read(
+            lambda reader: reader.db.execute(
+                "SELECT c.key, w.text || '/' || r.id FROM claim c CROSS JOIN res r ON r.rid=c.rid"
+                " CROSS JOIN word w ON w.n=r.type WHERE c.key>? ORDER BY c.key LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        )
+        return [Holding(*row) for row in rows]
 
     async def close(self) -> None:
         await self._writer.close()
@@ -199,16 +214,22 @@ def _only_writer(path: Path) -> IO[bytes]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as held:
         lock.close()
-        raise Invalid(f"another server writes in {path.parent}: give this one a folder of its own") from held
+        raise Invalid(f"another process writes in {path.parent}: stop it, or take another folder") from held
     return lock
 
 
 async def open_sqlite(url: str) -> SqliteStore:
-    """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder."""
+    """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder.
+
+    Options: `mode=rw` refuses a folder without one.
+    """
     parts = urlsplit(url)
-    folder = Path(unquote(parts.path))
+    folder, options = Path(unquote(parts.path)), dict(parse_qsl(parts.query))
+    path = folder / FILE
+    if options.get("mode") == "rw" and not path.exists():
+        raise Invalid(f"there is no {FILE} in {folder}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return SqliteStore(folder / "tiercare.sqlite")
+        return SqliteStore(path)
     except (OSError, sqlite3.Error) as error:
         raise Invalid(f"cannot keep data in {folder}: {error}") from error

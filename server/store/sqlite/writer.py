@@ -7,8 +7,9 @@ read first, so a commit that fails has changed nothing and needs no savepoint.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from server.errors import Conflict, Unavailable
@@ -17,8 +18,10 @@ from server.keys import (
     SPAN,
     TERM,
     TEXT,
+    Adoption,
     Claimed,
     Entry,
+    Holding,
     Reentry,
     StaleWrite,
     Version,
@@ -49,7 +52,7 @@ _INSERT = {
     "live": "INSERT OR REPLACE INTO live (type, rid) VALUES (?,?)",
     "late": "INSERT OR REPLACE INTO late (type, stamp, rid) VALUES (?,?,?)",
 }
-Batch = Sequence[Write] | Sequence[Reentry]
+Work = Callable[[], list[Version]]
 Key = tuple[int | str, ...]
 Row = tuple[int | str, ...]
 
@@ -66,7 +69,7 @@ class _Current:
 class Writer:
     def __init__(self, connection: sqlite3.Connection, words: Words, wal: Path) -> None:
         self._db, self._words, self._wal = connection, words, wal
-        self._queue: list[tuple[Batch, asyncio.Future[list[Version]]]] = []
+        self._queue: list[tuple[Work, int, asyncio.Future[list[Version]]]] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "tiercare-commit")
         self._checkpointing: asyncio.Future[None] | None = None
@@ -80,11 +83,20 @@ class Writer:
         self._last_rid = int(connection.execute("SELECT coalesce(max(rid), 0) FROM res").fetchone()[0])
         self._last = int(connection.execute("SELECT coalesce(max(stamp), 0) FROM log").fetchone()[0])
 
-    async def submit(self, writes: Batch) -> list[Version]:
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        return await self._queued(partial(self._commit, writes), len(writes))
+
+    async def reindex(self, entries: Sequence[Reentry]) -> int:
+        return len(await self._queued(partial(self._reenter, entries), len(entries)))
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> None:
+        await self._queued(partial(self._adopt, adoptions, holdings), len(adoptions) + len(holdings))
+
+    async def _queued(self, work: Work, size: int) -> list[Version]:
         if self._closed:
             raise Unavailable("the store is closing")
         future: asyncio.Future[list[Version]] = asyncio.get_running_loop().create_future()
-        self._queue.append((writes, future))
+        self._queue.append((work, size, future))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         return await future
@@ -127,15 +139,15 @@ class Writer:
         size = 0
         try:
             while self._queue and size < BATCH_WRITES:
-                writes, future = self._queue.pop(0)
+                work, weight, future = self._queue.pop(0)
                 try:
-                    done.append((future, self._apply(writes)))
+                    done.append((future, work()))
                 except (StaleWrite, Claimed, Conflict) as refused:
                     done.append((future, refused))
                 except BaseException as error:
                     _fail(future, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
                     raise
-                size += len(writes)
+                size += weight
             self._flush()
         except sqlite3.Error as error:
             self._roll_back()
@@ -178,12 +190,6 @@ class Writer:
         self._log.clear()
 
     # ------------------------------------------------------------------------------------------- one commit
-    def _apply(self, writes: Batch) -> list[Version]:
-        reentries = [write for write in writes if isinstance(write, Reentry)]
-        if reentries:
-            return self._reenter(reentries)
-        return self._commit([write for write in writes if isinstance(write, Write)])
-
     def _commit(self, writes: Sequence[Write]) -> list[Version]:
         currents = [self._current(write.type, write.id) for write in writes]
         seen: set[tuple[str, str]] = set()
@@ -218,11 +224,46 @@ class Writer:
                 done.append(Version(entry.type, entry.id, current.version, current.stamp, current.method, current.body))
         return done
 
+    def _adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> list[Version]:
+        """Checks everything first: a refusal has changed nothing."""
+        last, numbers = self._last, dict[tuple[str, str], int]()
+        for version, _, _ in adoptions:
+            key = version.type, version.id
+            if key not in numbers:
+                current = self._current(*key)
+                numbers[key] = current.version if current else 0
+            if version.version <= numbers[key]:
+                raise StaleWrite(*key, numbers[key])
+            if version.stamp <= last:
+                raise Conflict(f"{version.type}/{version.id} has a stamp that is not later than what is here")
+            numbers[key], last = version.version, version.stamp
+        for version, before, after in adoptions:
+            current = self._current(version.type, version.id)
+            self._keep(version, current, current.rid if current else self._number_row(), before, after)
+        self._last = last
+        for claim, holder in holdings:
+            type, _, id = holder.partition("/")
+            living = self._current(type, id)
+            if living is not None and living.body is not None:
+                self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (claim, living.rid))
+        return [version for version, _, _ in adoptions]
+
     def _write(self, write: Write, current: _Current | None, rid: int) -> Version:
-        type_number = self._words.number("type", write.type)
-        version = (current.version if current else 0) + 1
+        number = (current.version if current else 0) + 1
         self._last = stamp = next_stamp(self._last)
-        body = write.draft.at(version, stamp) if write.draft else None
+        body = write.draft.at(number, stamp) if write.draft else b""
+        version = Version(write.type, write.id, number, stamp, write.method, body)
+        self._keep(version, current, rid, write.before, write.after)
+        if write.claim:
+            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
+        return version
+
+    def _keep(
+        self, new: Version, current: _Current | None, rid: int, before: Sequence[Entry], after: Sequence[Entry]
+    ) -> None:
+        """A version becomes the current one of its row."""
+        type, id, version, stamp, method, bytes = new
+        type_number, body = self._words.number("type", type), bytes or None
         if current and current.version:
             self._db.execute(
                 "INSERT INTO hist (rid, ver, stamp, method, body) VALUES (?,?,?,?,?)",
@@ -231,14 +272,14 @@ class Writer:
             self._rows["late"][type_number, current.stamp] = None
         if current:
             self._db.execute(
-                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, write.method, body, rid)
+                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, method, body, rid)
             )
         else:
             self._db.execute(
                 "INSERT INTO res (rid, type, id, ver, stamp, method, body) VALUES (?,?,?,?,?,?,?)",
-                (rid, type_number, write.id, version, stamp, write.method, body),
+                (rid, type_number, id, version, stamp, method, body),
             )
-        self._log.append((stamp, rid, version, write.method))
+        self._log.append((stamp, rid, version, method))
         if body is None:
             self._rows["live"][type_number, rid] = None
             self._db.execute("DELETE FROM claim WHERE rid=?", (rid,))
@@ -246,10 +287,7 @@ class Writer:
             if current is None or current.body is None:
                 self._rows["live"][type_number, rid] = ()
             self._rows["late"][type_number, stamp] = (rid,)
-        self._replace_entries(rid, write.before, write.after)
-        if write.claim:
-            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
-        return Version(write.type, write.id, version, stamp, write.method, body or b"")
+        self._replace_entries(rid, before, after)
 
     def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
         rows, old = self._rows, set(before)
