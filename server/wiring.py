@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import Invalid
@@ -27,13 +27,15 @@ def base_url(settings: Settings) -> str:
     return settings.base_url.rstrip("/") or f"http://{settings.host}:{settings.port}{ROOT}"
 
 
-def build_app(settings: Settings) -> App:
-    """The ASGI app; the store is opened when the server starts it, inside the event loop."""
+def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> App:
+    """The ASGI app; the store is opened when the server starts it, inside the event loop.
+
+    `relay` is for one of several workers: the path of a unix socket where the one that writes takes the others' writes.
+    """
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Service]:
-        url = settings.store or f"sqlite:{Path(settings.data).absolute()}"
-        async with closing(await open_store(url)) as store:
+        async with closing(await open_store(_store_url(settings, relay, writes))) as store:
             api = Api(
                 store,
                 Setting(_zone(settings.zone), base_url(settings)),
@@ -47,7 +49,7 @@ def build_app(settings: Settings) -> App:
                     delete_max=settings.delete_max,
                     patch_max=settings.patch_max,
                 ),
-                _page_key(settings),
+                page_key(settings),
                 settings.update_as_create,
                 _conditional_delete(settings.conditional_delete),
             )
@@ -74,6 +76,13 @@ async def copy_store(settings: Settings, source: str, target: str, show: Show) -
         return await copy(old, new, lambda version: entries_of(version.body, setting) if version.body else (), show)
 
 
+def _store_url(settings: Settings, relay: str, writes: bool) -> str:
+    url = settings.store or f"sqlite:{Path(settings.data).absolute()}"
+    if not relay or urlsplit(url).scheme != "sqlite":  # other stores take several writing processes as they are
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{'relay' if writes else 'join'}={quote(relay)}"
+
+
 @asynccontextmanager
 async def closing(store: Store) -> AsyncIterator[Store]:
     try:
@@ -97,7 +106,7 @@ def _conditional_delete(value: str) -> str:
     return value
 
 
-def _page_key(settings: Settings) -> bytes:
+def page_key(settings: Settings) -> bytes:
     """The secret of page links: given, or made once and kept beside the data so that links outlive a restart."""
     if settings.page_key:
         return settings.page_key.encode()

@@ -1,26 +1,25 @@
-"""The embedded store: one SQLite file, one writer, reads in the event loop (design rule 5).
+"""The embedded store: one SQLite file, one writing process, reads in the event loop of each worker (design rule 5).
 
 A point read costs 15 microseconds, so it needs no thread. A read that turns out to be long is stopped after
 LOOP_BUDGET seconds and run again in a thread, under QUERY_LIMIT: the event loop is never held by one query.
 """
 
 import asyncio
-import fcntl
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
 from server.keys import Adoption, Change, Holding, Page, Reentry, Select, Test, Version, Write
 from server.store.sqlite import schema
+from server.store.sqlite.owner import Owner, Writing
 from server.store.sqlite.translate import Translator
-from server.store.sqlite.words import Words
-from server.store.sqlite.writer import Writer
+from server.store.sqlite.words import SharedWords, Words
 
 LOOP_BUDGET = 0.025  # seconds a read may hold the event loop
 QUERY_LIMIT = 10.0  # seconds a read may take at all
@@ -64,17 +63,10 @@ class SqliteStore:
     name = "sqlite"
     abilities: frozenset[str] = frozenset()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, writing: Writing, words: Words) -> None:
         self.path = path
-        self._lock = _only_writer(path)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for name, value in schema.PRAGMAS.items():
-            self._db.execute(f"PRAGMA {name}={value}")
-        self._db.executescript(schema.TABLES)
-        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (schema.VERSION,))
-        self._words = Words(self._db)
-        self._writer = Writer(self._db, self._words, path.with_name(path.name + "-wal"))
-        self._reader = _Reader(path, self._words)
+        self._writer, self._words = writing, words
+        self._reader = _Reader(path, words)
         self._local = threading.local()
         self._slow_readers: list[_Reader] = []
         self._threads = ThreadPoolExecutor(2, "tiercare-read")
@@ -202,26 +194,14 @@ class SqliteStore:
         self._threads.shutdown()
         for reader in [*self._slow_readers, self._reader]:
             reader.db.close()
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
-        self._lock.close()
-
-
-def _only_writer(path: Path) -> IO[bytes]:
-    """The lock of the one process that may write here; a kill frees it. Raises Invalid when another holds it."""
-    lock = path.with_name(path.name + ".lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as held:
-        lock.close()
-        raise Invalid(f"another process writes in {path.parent}: stop it, or take another folder") from held
-    return lock
+        self._writer.release()
 
 
 async def open_sqlite(url: str) -> SqliteStore:
     """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder.
 
-    Options: `mode=rw` refuses a folder without one.
+    Options: `mode=rw` refuses a folder without one. Between the workers of one server, `relay=PATH` writes and takes
+    the writes of others over a unix socket, `join=PATH` reads the file itself and forwards writes there.
     """
     parts = urlsplit(url)
     folder, options = Path(unquote(parts.path)), dict(parse_qsl(parts.query))
@@ -229,7 +209,14 @@ async def open_sqlite(url: str) -> SqliteStore:
     if options.get("mode") == "rw" and not path.exists():
         raise Invalid(f"there is no {FILE} in {folder}")
     try:
+        if "join" in options:
+            from server.store.sqlite.forward import Forwarder  # most servers have one process and forward nothing
+
+            return SqliteStore(path, Forwarder(options["join"]), SharedWords())
         folder.mkdir(parents=True, exist_ok=True)
-        return SqliteStore(path)
+        owner = Owner(path)
+        if "relay" in options:
+            await owner.relay(options["relay"])
+        return SqliteStore(path, owner, owner.words)
     except (OSError, sqlite3.Error) as error:
         raise Invalid(f"cannot keep data in {folder}: {error}") from error
