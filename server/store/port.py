@@ -60,8 +60,8 @@ class Store(Protocol):
 
         Versions come in the order of their stamps, all later than everything in this store, so that the change
         sequence is theirs; a stamp given afterwards is later than all of them. Raises StaleWrite when a number is not
-        above the one that is here, Conflict when a stamp is not, or when another process has this store open (also
-        with nothing to adopt: so a caller can ask beforehand).
+        above the one that is here, Conflict when a stamp is not, or when another process that gives stamps has this
+        store open (also with nothing to adopt: so a caller can ask beforehand).
         """
         ...
 

@@ -46,6 +46,7 @@ class Writers:
         self._renewed = 0.0  # time.monotonic() when the last renewal was sent
         self._commits: dict[object, int] = {}
         self._beating: asyncio.Task[None] | None = None
+        self._closing = False
 
     # ------------------------------------------------------------------------------------------------ stamps
     def begin(self, token: object) -> None:
@@ -110,6 +111,7 @@ class Writers:
 
     async def close(self) -> None:
         """Gives the number back, so that nobody waits for the lease. No commit may be under way."""
+        self._closing = True  # the driver may swallow a cancellation that meets it at work
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
@@ -150,7 +152,7 @@ class Writers:
             await self._take()
 
     async def _beat(self) -> None:
-        while True:
+        while not self._closing:
             await asyncio.sleep(HEARTBEAT)
             try:
                 with reaching():

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
 from server.keys import Adoption, Change, Holding, Page, Reentry, Select, Test, Version, Write
+from server.store.port import MULTI_PROCESS
 from server.store.sqlite import schema
 from server.store.sqlite.owner import Owner, Writing
 from server.store.sqlite.translate import Translator
@@ -61,10 +62,9 @@ class _Reader:
 
 class SqliteStore:
     name = "sqlite"
-    abilities: frozenset[str] = frozenset()
 
-    def __init__(self, path: Path, writing: Writing, words: Words) -> None:
-        self.path = path
+    def __init__(self, path: Path, writing: Writing, words: Words, abilities: frozenset[str] = frozenset()) -> None:
+        self.path, self.abilities = path, abilities
         self._writer, self._words = writing, words
         self._reader = _Reader(path, words)
         self._local = threading.local()
@@ -212,7 +212,7 @@ async def open_sqlite(url: str) -> SqliteStore:
         if "join" in options:
             from server.store.sqlite.forward import Forwarder  # most servers have one process and forward nothing
 
-            return SqliteStore(path, Forwarder(options["join"]), SharedWords())
+            return SqliteStore(path, Forwarder(options["join"]), SharedWords(), frozenset({MULTI_PROCESS}))
         folder.mkdir(parents=True, exist_ok=True)
         owner = Owner(path)
         if "relay" in options:
