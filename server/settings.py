@@ -20,6 +20,7 @@ SETTINGS = (
     Setting("port", 8080, "port to listen on; 0 takes a free one"),
     Setting("data", "data", "folder of the embedded store and of the key that signs page links"),
     Setting("store", "", "store URL, such as mongodb://127.0.0.1:27017/tiercare; empty: SQLite in the data folder"),
+    Setting("workers", 1, "processes that serve; on SQLite one of them writes, the others read and forward to it"),
     Setting("base_url", "", "public base URL of the FHIR API; empty: http://<host>:<port>/fhir"),
     Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
     Setting("allow_open", False, "listen beyond loopback although there is no authentication; warns on every start"),
@@ -54,6 +55,7 @@ class Settings:
     port: int
     data: str
     store: str
+    workers: int
     base_url: str
     zone: str
     allow_open: bool

@@ -26,10 +26,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from server.errors import Conflict, TooCostly, Unavailable
-from server.keys import Removal, Version, Write
+from server.keys import Adoption, Holding, Removal, Version, Write
 from server.store.mongo.connection import Connection
 from server.store.mongo.limits import BACKOFF, BACKOFF_MOST, COMMIT, WIRE_CLIENT_BULK
-from server.store.mongo.plan import Operation, Plan, State, plan, plan_expunge
+from server.store.mongo.plan import Operation, Plan, State, plan, plan_adoption, plan_expunge
 from server.store.mongo.turns import Turns
 from server.store.mongo.writers import Writers
 
@@ -85,6 +85,19 @@ class Committer:
                 return partial(plan_expunge, removals, writes, state, self._writers.stamp)
 
             return await self._until_done(read)
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> None:
+        """Raises StaleWrite, Conflict (also when another process has the database open), TooCostly or Unavailable."""
+        ids = {f"{a.version.type}/{a.version.id}" for a in adoptions} | {holding.holder for holding in holdings}
+
+        async def read(session: AsyncClientSession) -> Callable[[], Plan]:
+            await self._writers.check_alone()
+            state = await self._found(session, sorted(ids))
+            newest = await self._collections["hist"].find_one({}, {"u": 1}, sort=[("u", -1)], session=session)
+            return partial(plan_adoption, adoptions, holdings, state, int(newest["u"]) if newest else 0)
+
+        for version in await self._until_done(read):
+            self._writers.reached(version.stamp)
 
     async def _until_done(self, read: Reading) -> list[Version]:
         deadline, tries = time.monotonic() + COMMIT, 0
@@ -148,7 +161,7 @@ class Committer:
             for name, operations in _by_collection(made.operations).items():
                 done = await self._collections[name].bulk_write([op.make() for op in operations], session=session)
                 matched += done.matched_count
-        if matched != made.updates:  # cannot happen in a snapshot, and must never pass silently
+        if made.updates not in (None, matched):  # cannot happen in a snapshot, and must never pass silently
             raise Conflict("the database changed under the transaction")
 
     async def _finish(self, session: AsyncClientSession, deadline: float) -> None:

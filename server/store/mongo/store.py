@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from server.errors import Unavailable
-from server.keys import Change, Page, Reentry, Removal, Select, Test, Version, Write
+from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
 from server.store.mongo import index, plan
 from server.store.mongo.commit import Committer
 from server.store.mongo.connection import Connection, connect, reaching
@@ -33,6 +33,7 @@ class MongoStore:
         self._committer = Committer(connection, writers)
         self._res = connection.documents["res"]._get_collection()
         self._hist = connection.documents["hist"]._get_collection()
+        self._claims = connection.documents["claims"]._get_collection()
         self._commits: set[asyncio.Task[Any]] = set()
         self._closing = False
 
@@ -51,6 +52,13 @@ class MongoStore:
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
         return await asyncio.shield(task)
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding] = ()) -> None:
+        self._check_open()
+        with reaching():
+            await self._writers.check_alone()
+        if adoptions or holdings:
+            await self._to_its_end(self._committer.adopt(adoptions, holdings))
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
         self._check_open()
@@ -124,6 +132,14 @@ class MongoStore:
             async with self._hist.find(where, columns, sort=[("u", 1)], limit=limit) as found:
                 lines = [document async for document in found]
         return [Change(int(line["u"]), *_type_and_id(line), int(line["v"]), line["m"]) for line in lines]
+
+    async def holdings(self, after: str, limit: int) -> list[Holding]:
+        self._check_open()
+        if limit < 1:
+            return []
+        with reaching():
+            async with self._claims.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit) as found:
+                return [Holding(document["_id"], document["rid"]) async for document in found]
 
     # ------------------------------------------------------------------------------------------------ closing
     async def close(self) -> None:

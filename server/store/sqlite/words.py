@@ -41,9 +41,31 @@ class Words:
             return 0
         found = self._numbers.get((kind, text))
         if found is None and kind not in _CACHED:
-            row = reader.execute("SELECT n FROM word WHERE kind = ? AND text = ?", (kind, text)).fetchone()
-            found = row[0] if row else None
+            found = _stored(reader, kind, text)
         return found
+
+
+class SharedWords(Words):
+    """In a process that only reads: another one makes the words, so what is not known yet is looked up each time.
+
+    A word that is visible is committed and stays, so remembering it is safe.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = {}
+
+    def known(self, reader: sqlite3.Connection, kind: str, text: str) -> int | None:
+        found = super().known(reader, kind, text)
+        if found is None and kind in _CACHED:
+            found = _stored(reader, kind, text)
+            if found is not None:
+                self._numbers[kind, text] = found
+        return found
+
+
+def _stored(reader: sqlite3.Connection, kind: str, text: str) -> int | None:
+    row = reader.execute("SELECT n FROM word WHERE kind = ? AND text = ?", (kind, text)).fetchone()
+    return int(row[0]) if row else None
 
 
 def is_local(target: str) -> bool:

@@ -18,8 +18,10 @@ from server.keys import (
     SPAN,
     TERM,
     TEXT,
+    Adoption,
     Claimed,
     Entry,
+    Holding,
     Reentry,
     Removal,
     StaleWrite,
@@ -90,6 +92,9 @@ class Writer:
 
     async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write]) -> list[Version]:
         return await self._queued(partial(self._expunge, removals, writes), len(removals) + len(writes))
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> None:
+        await self._queued(partial(self._adopt, adoptions, holdings), len(adoptions) + len(holdings))
 
     async def _queued(self, work: Work, size: int) -> list[Version]:
         if self._closed:
@@ -244,11 +249,46 @@ class Writer:
         self._db.executemany("DELETE FROM hist WHERE rid=? AND ver=?", rows)
         return made
 
+    def _adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> list[Version]:
+        """Checks everything first: a refusal has changed nothing."""
+        last, numbers = self._last, dict[tuple[str, str], int]()
+        for version, _, _ in adoptions:
+            key = version.type, version.id
+            if key not in numbers:
+                current = self._current(*key)
+                numbers[key] = current.version if current else 0
+            if version.version <= numbers[key]:
+                raise StaleWrite(*key, numbers[key])
+            if version.stamp <= last:
+                raise Conflict(f"{version.type}/{version.id} has a stamp that is not later than what is here")
+            numbers[key], last = version.version, version.stamp
+        for version, before, after in adoptions:
+            current = self._current(version.type, version.id)
+            self._keep(version, current, current.rid if current else self._number_row(), before, after)
+        self._last = last
+        for claim, holder in holdings:
+            type, _, id = holder.partition("/")
+            living = self._current(type, id)
+            if living is not None and living.body is not None:
+                self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (claim, living.rid))
+        return [version for version, _, _ in adoptions]
+
     def _write(self, write: Write, current: _Current | None, rid: int) -> Version:
-        type_number = self._words.number("type", write.type)
-        version = (current.version if current else 0) + 1
+        number = (current.version if current else 0) + 1
         self._last = stamp = next_stamp(self._last)
-        body = write.draft.at(version, stamp) if write.draft else None
+        body = write.draft.at(number, stamp) if write.draft else b""
+        version = Version(write.type, write.id, number, stamp, write.method, body)
+        self._keep(version, current, rid, write.before, write.after)
+        if write.claim:
+            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
+        return version
+
+    def _keep(
+        self, new: Version, current: _Current | None, rid: int, before: Sequence[Entry], after: Sequence[Entry]
+    ) -> None:
+        """A version becomes the current one of its row."""
+        type, id, version, stamp, method, bytes = new
+        type_number, body = self._words.number("type", type), bytes or None
         if current and current.version:
             self._db.execute(
                 "INSERT INTO hist (rid, ver, stamp, method, body) VALUES (?,?,?,?,?)",
@@ -257,14 +297,14 @@ class Writer:
             self._rows["late"][type_number, current.stamp] = None
         if current:
             self._db.execute(
-                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, write.method, body, rid)
+                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, method, body, rid)
             )
         else:
             self._db.execute(
                 "INSERT INTO res (rid, type, id, ver, stamp, method, body) VALUES (?,?,?,?,?,?,?)",
-                (rid, type_number, write.id, version, stamp, write.method, body),
+                (rid, type_number, id, version, stamp, method, body),
             )
-        self._log.append((stamp, rid, version, write.method))
+        self._log.append((stamp, rid, version, method))
         if body is None:
             self._rows["live"][type_number, rid] = None
             self._db.execute("DELETE FROM claim WHERE rid=?", (rid,))
@@ -272,10 +312,7 @@ class Writer:
             if current is None or current.body is None:
                 self._rows["live"][type_number, rid] = ()
             self._rows["late"][type_number, stamp] = (rid,)
-        self._replace_entries(rid, write.before, write.after)
-        if write.claim:
-            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
-        return Version(write.type, write.id, version, stamp, write.method, body or b"")
+        self._replace_entries(rid, before, after)
 
     def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
         rows, old = self._rows, set(before)
@@ -308,7 +345,7 @@ class Writer:
     def _widen(self, p: int, entry: Entry) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
-        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != 0)
+        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != (3 if entry.key else 0))
         if (width, more) != (widest, several):
             self._widths[p] = (width, more)
             self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
