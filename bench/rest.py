@@ -1,0 +1,250 @@
+"""Measures the REST interface of tiercare, and of peers that already run, and prints a markdown table.
+
+    python -m bench.rest [--patients 2000] [--seconds 2] [--peer NAME=URL] [--only WORD] [--out FILE]
+
+A bare ASGI function runs beside (bare.py), and every scenario takes turns: bare, tiercare, each peer, again. So rows
+are ratios of what the same machine did in the same seconds, whatever else it had to do.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import uvloop
+
+from bench import processes, records
+from bench.processes import Server
+from bench.scenarios import SCENARIOS, Scenario, World, dumps, fresh
+from bench.wire import Address, Connection, Load, connect, drive
+
+CONNECTIONS, LOADERS = 16, 4
+PER_TRANSACTION = 4  # patients a transaction of the load: 60 entries
+ROUNDS = 2
+SEED = "bench"
+LOADING = "bulk load by transactions, resources"
+
+
+class Row(NamedTuple):
+    """What one server did in one scenario; `cpu`: seconds of CPU of the server, 0 if unknown."""
+
+    load: Load
+    cpu: float
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of CPU of the server for an answer."""
+        return self.cpu / self.load.answered * 1e6 if self.load.answered else 0.0
+
+
+# --------------------------------------------------------------------------------------------------------- the load
+async def fill(server: Server, patients: int) -> tuple[World, Row, int]:
+    """Stores the data by transactions: what is there, how fast that went, and the bytes of the resources sent."""
+    world = World(server.address, SEED, patients)
+    connections = [await connect(server.address) for _ in range(LOADERS)]
+    for make, count in ((records.organization, records.ORGANIZATIONS), (records.practitioner, records.PRACTITIONERS)):
+        entries = [(f"urn:uuid:00000000-0000-4000-9000-{n:012x}", make(n)) for n in range(count)]
+        await _store(world, connections[0], entries, [-1] * count)
+    bodies, jobs = 0, []
+    for first in range(0, patients, PER_TRANSACTION):
+        numbers = range(first, min(first + PER_TRANSACTION, patients))
+        entries = [entry for n in numbers for entry in world.stay(n).record()]
+        bodies += sum(len(dumps(resource)) for _, resource in entries)
+        of = [n for n in numbers for _ in range(15)]
+        jobs.append((world.send("POST", "", records.transaction(entries)), of))
+    jobs.reverse()
+    load, cpu, start = Load(), server.cpu(), time.perf_counter()
+
+    async def work(connection: Connection) -> None:
+        while jobs:
+            request, of = jobs.pop()
+            _keep(world, *await connection.exchange(request), of)
+            load.answered += len(of)
+
+    await asyncio.gather(*(work(connection) for connection in connections))
+    load.seconds = time.perf_counter() - start
+    for connection in connections:
+        connection.close()
+    return world, Row(load, server.cpu() - cpu), bodies
+
+
+async def _store(
+    world: World, connection: Connection, entries: list[tuple[str, records.Resource]], of: list[int]
+) -> None:
+    _keep(world, *await connection.exchange(world.send("POST", "", records.transaction(entries))), of)
+
+
+def _keep(world: World, status: int, body: bytes, of: list[int]) -> None:
+    if status not in (200, 201):
+        raise SystemExit(f"{world.address}: the load was refused: {status} {body[:600]!r}")
+    for entry, patient in zip(json.loads(body)["entry"], of, strict=True):
+        type, id = entry["response"]["location"].split("/_history/")[0].split("/")[-2:]
+        world.keep(type, id, patient)
+
+
+# -------------------------------------------------------------------------------------------------------- scenarios
+async def measure(scenario: Scenario, worlds: dict[Server, World], bare: Server, seconds: float) -> dict[str, Row]:
+    """Server's name -> what it did, summed over the rounds."""
+    produce: dict[Server, Callable[[], bytes]] = {bare: _repeating([bare.address.request("GET", "bare")])}
+    connections = {bare: [await connect(bare.address) for _ in range(CONNECTIONS)]}
+    for server, world in worlds.items():
+        pool = [scenario.request(world) for _ in range(scenario.pool)]
+        connections[server] = [await connect(server.address) for _ in range(CONNECTIONS)]
+        await _check(scenario, server, connections[server][0], pool)
+        produce[server] = _repeating(pool)
+        await drive(connections[server], produce[server], seconds / 4)  # warm: caches filled, code compiled
+    rows: dict[str, Row] = {}
+    for _ in range(ROUNDS):
+        for server in (bare, *worlds):
+            before = server.cpu()
+            load = await drive(connections[server], produce[server], seconds / (2 if server is bare else 1) / ROUNDS)
+            old = rows.get(server.name, Row(Load(), 0.0))
+            rows[server.name] = Row(old.load + load, old.cpu + server.cpu() - before)
+    for each in connections.values():
+        for connection in each:
+            connection.close()
+    return rows
+
+
+async def _alone(bare: Server) -> Row:
+    """The bare function for a second."""
+    connections, before = [await connect(bare.address) for _ in range(CONNECTIONS)], bare.cpu()
+    load = await drive(connections, _repeating([bare.address.request("GET", "bare")]), 1.0)
+    for connection in connections:
+        connection.close()
+    return Row(load, bare.cpu() - before)
+
+
+def _repeating(pool: list[bytes]) -> Callable[[], bytes]:
+    at = 0
+
+    def produce() -> bytes:
+        nonlocal at
+        at = (at + 1) % len(pool)
+        return fresh(pool[at])
+
+    return produce
+
+
+async def _check(scenario: Scenario, server: Server, connection: Connection, pool: list[bytes]) -> None:
+    """A few answers are read before any is counted: a fast wrong answer is not fast."""
+    for request in pool[:5]:
+        status, body = await connection.exchange(fresh(request))
+        wrong = scenario.check(status, json.loads(body) if body else {})
+        if wrong:
+            raise SystemExit(f"{server.name}: {scenario.name}: {wrong}: {body[:600]!r}")
+
+
+# ------------------------------------------------------------------------------------------------------- the report
+def _ms(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def table(results: dict[str, dict[str, Row]], names: list[str]) -> list[str]:
+    """One line a scenario; the rate of the bare function is that of the same seconds."""
+    peers = names[1:]
+    heads = ["scenario", "per s", "of bare", "server CPU, µs", "p50 ms", "p99 ms", "refused"]
+    for peer in peers:
+        heads += [f"{peer}: per s", "p99 ms", "tiercare / it"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
+    for scenario, rows in results.items():
+        row, bare = rows[names[0]], rows["bare ASGI"].load.rate
+        load = row.load
+        share = f"{load.rate / bare:.3f}" if bare else ""
+        cells = [scenario, f"{load.rate:,.0f}", share, f"{row.cost:,.0f}"]
+        cells += (
+            [_ms(load.percentile(0.5)), _ms(load.percentile(0.99)), str(load.refused)] if load.latencies else [""] * 3
+        )
+        for peer in peers:
+            theirs = rows[peer].load
+            ratio = f"{load.rate / theirs.rate:.1f}" if theirs.rate else ""
+            cells += [f"{theirs.rate:,.0f}", _ms(theirs.percentile(0.99)) if theirs.latencies else "", ratio]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _machine() -> str:
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    cores = len(Path("/proc/cpuinfo").read_text().split("processor\t:")) - 1
+    return f"{cores} cores of {model}, Python {platform.python_version()}"
+
+
+async def run(arguments: argparse.Namespace) -> str:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tiercare-bench-", dir=arguments.folder)))
+        bare = stack.enter_context(processes.bare())
+        starts = []
+        for attempt in range(3):
+            with processes.tiercare(folder / f"start{attempt}") as (_, seconds):
+                starts.append(seconds)
+        server, seconds = stack.enter_context(processes.tiercare(folder / "data"))
+        starts.append(seconds)
+        peers = [Server(name, Address.of(url)) for name, _, url in (peer.partition("=") for peer in arguments.peer)]
+        names = [one.name for one in (server, *peers)]
+        worlds: dict[Server, World] = {}
+        results: dict[str, dict[str, Row]] = {LOADING: {bare.name: await _alone(bare)}}
+        for one in (server, *peers):
+            worlds[one], row, bodies = await fill(one, arguments.patients)
+            results[LOADING][one.name] = row
+            _say(f"{one.name} loaded: {row.load.rate:,.0f} resources/s")
+        count = sum(len(found) for found in worlds[server].stored.values())
+        loaded = server.memory(), server.resident(), processes.disk(folder / "data") / count
+        for scenario in SCENARIOS:
+            if arguments.only in scenario.name:
+                results[scenario.name] = await measure(scenario, worlds, bare, arguments.seconds)
+                _say(f"{scenario.name}: {results[scenario.name]['tiercare'].load.rate:,.0f}/s")
+        bares = [rows["bare ASGI"] for rows in results.values()]
+        total = sum((row.load for row in bares), Load())
+        facts = [
+            f"Measured {datetime.now(UTC):%Y-%m-%d} on {_machine()}, SQLite store, {CONNECTIONS} connections, client on the"
+            f" same machine, {count:,} resources of {len(worlds[server].stored)} types"
+            f" ({bodies / (count - records.ORGANIZATIONS - records.PRACTITIONERS):,.0f} bytes each).",
+            f"Bare ASGI function: {total.rate:,.0f} per s,"
+            f" {sum(row.cpu for row in bares) / max(1, total.answered) * 1e6:,.0f} µs of CPU.",
+            "",
+            *table(results, names),
+            "",
+            "| | |", "|---|--:|",
+            f"| start to first /metadata, empty store, best of {len(starts)} | {min(starts):.2f} s |",
+            f"| memory of the worker after the load, its own | {loaded[0] / 2**20:,.0f} MB |",
+            f"| … with pages of the file that are mapped | {loaded[1] / 2**20:,.0f} MB |",
+            f"| memory after all scenarios, its own | {server.memory() / 2**20:,.0f} MB |",
+            f"| disk a resource after the load | {loaded[2] / 1024:.2f} kB |",
+        ]  # fmt: skip
+    return "\n".join(facts)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patients", type=int, default=2000, help="patients in the store, 15 resources each")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of load a scenario and server")
+    parser.add_argument(
+        "--peer", action="append", default=[], metavar="NAME=URL", help="an empty FHIR server that runs"
+    )
+    parser.add_argument("--only", default="", help="scenarios with this word in their name")
+    parser.add_argument("--folder", default=None, help="where the store is made (default: the temporary folder)")
+    parser.add_argument("--out", type=Path, help="a file for the table, as well as standard output")
+    arguments = parser.parse_args()
+    report = uvloop.run(run(arguments))
+    print(report)
+    if arguments.out:
+        arguments.out.write_text(report + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
