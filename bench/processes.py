@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.wire import Address
 
+BARE = "bare ASGI"
 START = 60.0  # seconds a server may take to answer
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -62,7 +63,7 @@ def tiercare(folder: Path) -> Iterator[tuple[Server, float]]:
 def bare() -> Iterator[Server]:
     port = _free_port()
     with _process([sys.executable, "-m", "bench.bare", str(port)], port, "/", dict(os.environ)) as (pid, _):
-        yield Server("bare ASGI", Address("127.0.0.1", port, ""), pid)
+        yield Server(BARE, Address("127.0.0.1", port, ""), pid)
 
 
 @contextmanager

@@ -28,7 +28,8 @@ CONDITIONS = (
     ("E78.5", "血脂异常"), ("G20", "帕金森病"), ("N40", "前列腺增生"),
 )  # fmt: skip
 MEASURES = (
-    ("8480-6", "收缩压", "mm[Hg]", 90, 190), ("8462-4", "舒张压", "mm[Hg]", 50, 115), ("8867-4", "心率", "/min", 48, 125),
+    ("8480-6", "收缩压", "mm[Hg]", 90, 190), ("8462-4", "舒张压", "mm[Hg]", 50, 115),
+    ("8867-4", "心率", "/min", 48, 125),
     ("4548-4", "糖化血红蛋白", "%", 5, 12), ("29463-7", "体重", "kg", 38, 115), ("2160-0", "肌酐", "umol/L", 40, 320),
     ("8310-5", "体温", "Cel", 35, 41), ("718-7", "血红蛋白", "g/L", 65, 175),
 )  # fmt: skip
@@ -36,6 +37,7 @@ REFERRALS = (
     ("3457005", "转诊"), ("183561008", "转上级医院"), ("306206005", "转专科"), ("183516009", "转回社区"),
     ("308447003", "转内科"), ("183545006", "转心内科"),
 )  # fmt: skip
+STATUSES = ("active", "active", "active", "completed", "completed", "on-hold", "revoked")
 DRUGS = (
     ("C09AA02", "依那普利"), ("A10BA02", "二甲双胍"), ("C10AA05", "阿托伐他汀"), ("B01AC06", "阿司匹林"),
     ("C08CA01", "氨氯地平"), ("C07AB02", "美托洛尔"),
@@ -64,7 +66,8 @@ def organization(n: int) -> Resource:
         "resourceType": "Organization", "text": _text(place + level),
         "identifier": [{"system": f"{NS}/org-no", "value": f"O{n:05d}"}], "active": True,
         "type": [_concept(f"{NS}/level", str(n % len(LEVELS)), level)], "name": f"{place}{level}{n}",
-        "telecom": [{"system": "phone", "value": f"000-{n:08d}"}], "address": [{"text": f"{place}{n}号", "city": place}],
+        "telecom": [{"system": "phone", "value": f"000-{n:08d}"}],
+        "address": [{"text": f"{place}{n}号", "city": place}],
     }  # fmt: skip
 
 
@@ -111,7 +114,8 @@ class Stay:
             "telecom": [{"system": "phone", "value": f"100{r.randrange(10**8):08d}", "use": "mobile"}],
             "gender": r.choice(("male", "female")), "birthDate": str(born),
             "address": [{
-                "use": "home", "text": f"{self.place}和平路{r.randrange(900)}号", "line": [f"和平路{r.randrange(900)}号"],
+                "use": "home", "text": f"{self.place}和平路{r.randrange(900)}号",
+                "line": [f"和平路{r.randrange(900)}号"],
                 "city": "示例市", "district": self.place, "state": "示例省", "postalCode": f"{r.randrange(10**6):06d}",
                 "country": "CN",
             }],
@@ -171,7 +175,8 @@ class Stay:
             "context": _ref(encounter), "effectivePeriod": {"start": str(day), "end": str(day + timedelta(90))},
             "dateAsserted": str(day), "informationSource": _ref(self.doctor),
             "dosage": [{
-                "text": "每日一次,每次一片,饭后服", "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
+                "text": "每日一次,每次一片,饭后服",
+                "timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
                 "doseAndRate": [{"doseQuantity": {"value": 1, "unit": "片"}}],
             }],
             "note": [{"text": TEXT[:60]}],
@@ -182,11 +187,12 @@ class Stay:
         return {
             **self._head("ServiceRequest", "referral-no", "Z", k, f"{self.name}{words}:{TEXT}"),
             "requisition": {"system": f"{NS}/requisition", "value": f"Q{self.mark}-{k}"},
-            "status": self.random.choice(("active", "active", "active", "completed", "completed", "on-hold", "revoked")),
+            "status": self.random.choice(STATUSES),
             "intent": "order", "category": [_concept(SNOMED, "3457005", "双向转诊")],
             "priority": self.random.choice(("routine", "urgent")), "code": _concept(SNOMED, code, words),
             "subject": _ref(patient, self.name), "encounter": _ref(encounter), "occurrencePeriod": {"start": when},
-            "authoredOn": when, "requester": _ref(self.doctor, "转出医生"), "performer": [_ref(self.hospital, "接收医院")],
+            "authoredOn": when, "requester": _ref(self.doctor, "转出医生"),
+            "performer": [_ref(self.hospital, "接收医院")],
             "reasonCode": [_concept(ICD, *self.random.choice(CONDITIONS))], "note": [{"time": when, "text": TEXT}],
             "patientInstruction": TEXT[-50:],
         }  # fmt: skip
@@ -200,7 +206,7 @@ class Stay:
             "period": {"start": str(day), "end": str(day + timedelta(180))}, "created": str(day),
             "author": _ref(self.doctor),
             "activity": [
-                {"detail": {"kind": "ServiceRequest", "code": {"text": what}, "status": "scheduled", "description": TEXT[:50]}}
+                {"detail": {"code": {"text": what}, "status": "scheduled", "description": TEXT[:50]}}
                 for what in ("测血压", "测血糖", "康复")
             ],
         }  # fmt: skip
@@ -213,7 +219,10 @@ class Stay:
             "encounter": _ref(encounter), "date": self._moment(self._day()), "author": [_ref(self.specialist, "主治")],
             "title": f"{self.name}出院小结", "confidentiality": "N", "custodian": _ref(self.hospital),
             "section": [
-                {"title": title, "code": _concept(LOINC, code, title), "text": _text(TEXT), "entry": [_ref(e) for e in entries]}
+                {
+                    "title": title, "code": _concept(LOINC, code, title), "text": _text(TEXT),
+                    "entry": [_ref(entry) for entry in entries],
+                }
                 for title, code, entries in sections
             ],
         }  # fmt: skip

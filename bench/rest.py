@@ -29,6 +29,7 @@ from bench.wire import Address, Connection, Load, connect, drive
 CONNECTIONS, LOADERS = 16, 4
 PER_TRANSACTION = 4  # patients a transaction of the load: 60 entries
 ROUNDS = 2
+STARTS = 4
 SEED = "bench"
 LOADING = "bulk load by transactions, resources"
 
@@ -156,7 +157,7 @@ def table(results: dict[str, dict[str, Row]], names: list[str]) -> list[str]:
         heads += [f"{peer}: per s", "p99 ms", "tiercare / it"]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
     for scenario, rows in results.items():
-        row, bare = rows[names[0]], rows["bare ASGI"].load.rate
+        row, bare = rows[names[0]], rows[processes.BARE].load.rate
         load = row.load
         share = f"{load.rate / bare:.3f}" if bare else ""
         cells = [scenario, f"{load.rate:,.0f}", share, f"{row.cost:,.0f}"]
@@ -180,49 +181,69 @@ def _machine() -> str:
     return f"{cores} cores of {model}, Python {platform.python_version()}"
 
 
+class Sizes(NamedTuple):
+    """What tiercare takes; memory and disk in bytes, the start in seconds."""
+
+    start: float
+    loaded: int
+    mapped: int
+    after: int
+    disk: float
+
+    def lines(self) -> list[str]:
+        return [
+            "| | |",
+            "|---|--:|",
+            f"| start to first /metadata, empty store, best of {STARTS} | {self.start:.2f} s |",
+            f"| memory of the worker after the load, its own | {self.loaded / 2**20:,.0f} MB |",
+            f"| the same with the pages of the store that are mapped | {self.mapped / 2**20:,.0f} MB |",
+            f"| memory after all scenarios, its own | {self.after / 2**20:,.0f} MB |",
+            f"| disk a resource after the load | {self.disk / 1024:.2f} kB |",
+        ]
+
+
+def _conditions(world: World, bodies: int, bares: list[Row]) -> list[str]:
+    """On what, with what, and what the bare function did."""
+    count = sum(len(found) for found in world.stored.values())
+    each = bodies / (count - records.ORGANIZATIONS - records.PRACTITIONERS)
+    total = sum((row.load for row in bares), Load())
+    cost = sum(row.cpu for row in bares) / max(1, total.answered) * 1e6
+    return [
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {_machine()},"
+        f" {CONNECTIONS} connections, the client beside the server.",
+        f"SQLite; {count:,} resources of {len(world.stored)} types, sent with {each:,.0f} bytes each.",
+        f"Bare ASGI function: {total.rate:,.0f} per s, {cost:,.0f} µs of CPU.",
+        "",
+    ]
+
+
 async def run(arguments: argparse.Namespace) -> str:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tiercare-bench-", dir=arguments.folder)))
-        bare = stack.enter_context(processes.bare())
         starts = []
-        for attempt in range(3):
+        for attempt in range(STARTS):
             with processes.tiercare(folder / f"start{attempt}") as (_, seconds):
                 starts.append(seconds)
-        server, seconds = stack.enter_context(processes.tiercare(folder / "data"))
-        starts.append(seconds)
-        peers = [Server(name, Address.of(url)) for name, _, url in (peer.partition("=") for peer in arguments.peer)]
-        names = [one.name for one in (server, *peers)]
+        bare = stack.enter_context(processes.bare())
+        own, _ = stack.enter_context(processes.tiercare(folder / "data"))
+        servers = [own, *(Server(name, Address.of(url)) for name, _, url in (p.partition("=") for p in arguments.peer))]
         worlds: dict[Server, World] = {}
         results: dict[str, dict[str, Row]] = {LOADING: {bare.name: await _alone(bare)}}
-        for one in (server, *peers):
-            worlds[one], row, bodies = await fill(one, arguments.patients)
-            results[LOADING][one.name] = row
-            _say(f"{one.name} loaded: {row.load.rate:,.0f} resources/s")
-        count = sum(len(found) for found in worlds[server].stored.values())
-        loaded = server.memory(), server.resident(), processes.disk(folder / "data") / count
+        bodies = 0
+        for server in servers:
+            worlds[server], row, bodies = await fill(server, arguments.patients)
+            results[LOADING][server.name] = row
+            _say(f"{server.name} loaded: {row.load.rate:,.0f} resources/s")
+        count = sum(len(found) for found in worlds[own].stored.values())
+        loaded, mapped, disk = own.memory(), own.resident(), processes.disk(folder / "data") / count
         for scenario in SCENARIOS:
             if arguments.only in scenario.name:
                 results[scenario.name] = await measure(scenario, worlds, bare, arguments.seconds)
-                _say(f"{scenario.name}: {results[scenario.name]['tiercare'].load.rate:,.0f}/s")
-        bares = [rows["bare ASGI"] for rows in results.values()]
-        total = sum((row.load for row in bares), Load())
-        facts = [
-            f"Measured {datetime.now(UTC):%Y-%m-%d} on {_machine()}, SQLite store, {CONNECTIONS} connections, client on the"
-            f" same machine, {count:,} resources of {len(worlds[server].stored)} types"
-            f" ({bodies / (count - records.ORGANIZATIONS - records.PRACTITIONERS):,.0f} bytes each).",
-            f"Bare ASGI function: {total.rate:,.0f} per s,"
-            f" {sum(row.cpu for row in bares) / max(1, total.answered) * 1e6:,.0f} µs of CPU.",
-            "",
-            *table(results, names),
-            "",
-            "| | |", "|---|--:|",
-            f"| start to first /metadata, empty store, best of {len(starts)} | {min(starts):.2f} s |",
-            f"| memory of the worker after the load, its own | {loaded[0] / 2**20:,.0f} MB |",
-            f"| … with pages of the file that are mapped | {loaded[1] / 2**20:,.0f} MB |",
-            f"| memory after all scenarios, its own | {server.memory() / 2**20:,.0f} MB |",
-            f"| disk a resource after the load | {loaded[2] / 1024:.2f} kB |",
-        ]  # fmt: skip
-    return "\n".join(facts)
+                _say(f"{scenario.name}: {results[scenario.name][own.name].load.rate:,.0f}/s")
+        sizes = Sizes(min(starts), loaded, mapped, own.memory(), disk)
+    bares = [rows[bare.name] for rows in results.values()]
+    rows = table(results, [server.name for server in servers])
+    return "\n".join([*_conditions(worlds[own], bodies, bares), *rows, "", *sizes.lines()])
 
 
 def _say(words: str) -> None:
