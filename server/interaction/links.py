@@ -5,6 +5,7 @@ References, elements of type uri, url, oid and uuid, and links in the narrative 
 `Type/id`; canonicals do not. A conditional reference (`Patient?identifier=…`) must match exactly one resource.
 """
 
+import re
 from collections.abc import Callable, Mapping
 
 from server.errors import Invalid, Stale
@@ -14,20 +15,23 @@ from server.interaction.context import Context
 from server.model import tables
 from server.model.raw import references, replace_links
 
+_CRITERIA = re.compile(rb"\?|\\u003[fF]")  # a question mark, as it is or escaped
+
 
 async def resolve_links(
     api: Api, context: Context, raw: bytes, full_url: str, type: str, identities: Mapping[str, str]
 ) -> bytes:
     """The resource with its links replaced. Raises Stale (412) for a conditional reference without one match."""
+    named = reference = by_name(full_url, type, identities)
     conditional = {
-        reference: await _conditional(api, context, reference)
-        for reference in references(raw)
-        if "?" in reference and ":" not in reference.partition("?")[0]
+        text: await _conditional(api, context, text)
+        for text in (references(raw) if _CRITERIA.search(raw) else ())  # most have none
+        if "?" in text and ":" not in text.partition("?")[0]
     }
-    named = by_name(full_url, type, identities)
+    if conditional:
 
-    def reference(text: str) -> str | None:
-        return conditional.get(text) or named(text)
+        def reference(text: str) -> str | None:
+            return conditional.get(text) or named(text)
 
     def uri(text: str) -> str | None:
         return identities.get(text) if text.startswith("urn:") else None

@@ -10,7 +10,7 @@ class Words:
 
     def __init__(self, writer: sqlite3.Connection) -> None:
         self._writer = writer
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, dict[str, int]] = {}  # kind -> text -> number
         self.reload()
 
     def reload(self) -> None:
@@ -18,12 +18,15 @@ class Words:
         rows = self._writer.execute(
             f"SELECT kind, text, n FROM word WHERE kind IN ({','.join('?' * len(_CACHED))})", _CACHED
         )
-        self._numbers = {(kind, text): n for kind, text, n in rows}
+        found: dict[str, dict[str, int]] = {kind: {} for kind in (*_CACHED, "url")}
+        for kind, text, n in rows:
+            found[kind][text] = n
+        self._numbers = found
 
     def number(self, kind: str, text: str) -> int:
         if not text:
             return 0
-        found = self._numbers.get((kind, text))
+        found = self._numbers[kind].get(text)
         if found is None:
             found = self.known(self._writer, kind, text)
         if found is None:
@@ -33,13 +36,13 @@ class Words:
                 ).fetchone()[0]
             )
             if kind in _CACHED:
-                self._numbers[kind, text] = found
+                self._numbers[kind][text] = found
         return found
 
     def known(self, reader: sqlite3.Connection, kind: str, text: str) -> int | None:
         if not text:
             return 0
-        found = self._numbers.get((kind, text))
+        found = self._numbers[kind].get(text)
         if found is None and kind not in _CACHED:
             row = reader.execute("SELECT n FROM word WHERE kind = ? AND text = ?", (kind, text)).fetchone()
             found = row[0] if row else None

@@ -7,7 +7,7 @@ read first, so a commit that fails has changed nothing and needs no savepoint.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -172,7 +172,7 @@ class Writer:
             gone = [key for key, row in rows.items() if row is None]
             if gone:
                 self._db.executemany(_DELETE[table], gone)
-            self._db.executemany(_INSERT[table], [(*key, *row) for key, row in rows.items() if row is not None])
+            self._db.executemany(_INSERT[table], [key + row for key, row in rows.items() if row is not None])
             rows.clear()
         self._db.executemany("INSERT INTO log (stamp, rid, ver, method) VALUES (?,?,?,?)", self._log)
         self._log.clear()
@@ -252,37 +252,35 @@ class Writer:
         return Version(write.type, write.id, version, stamp, write.method, body or b"")
 
     def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
-        rows, old = self._rows, set(before)
         if before:
-            new = set(after)
-            for entry in before:
-                if entry not in new:
-                    table, key, _ = self._row(entry, rid)
-                    rows[table][key] = None
-        for entry in after:
-            if entry not in old:
-                table, key, row = self._row(entry, rid)
-                rows[table][key] = row
+            old, new = set(before), set(after)
+            for rows, key, _ in self._rows_of([entry for entry in before if entry not in new], rid):
+                rows[key] = None
+            after = [entry for entry in after if entry not in old]
+        for rows, key, row in self._rows_of(after, rid):
+            rows[key] = row
 
-    def _row(self, entry: Entry, rid: int) -> tuple[str, Key, Row]:
-        """(table, primary key, other columns) of an entry."""
-        number = self._words.number
-        p = number("param", entry.param)
-        if entry.shape == TERM:
-            return "tok", (p, entry.key, rid, number("system", entry.scope)), (entry.rank,)
-        if entry.shape == LINK:
-            return "ref", (p, self._target(entry.key), rid), ()
-        if entry.shape == SPAN:
-            self._widen(p, entry)
-            return "span", (p, number("unit", entry.key), entry.low, rid, entry.high), (entry.rank,)
-        assert entry.shape == TEXT
-        raw = "" if entry.scope == entry.key else entry.scope
-        return "str", (p, entry.key, rid, raw), (entry.rank,)
+    def _rows_of(self, entries: Sequence[Entry], rid: int) -> Iterator[tuple[dict[Key, Row | None], Key, Row]]:
+        """(the rows of a table, primary key, other columns) of each entry."""
+        number, rows = self._words.number, self._rows
+        tok, str, ref, span = rows["tok"], rows["str"], rows["ref"], rows["span"]
+        for shape, param, key, scope, low, high, rank in entries:
+            p = number("param", param)
+            if shape == TERM:
+                yield tok, (p, key, rid, number("system", scope)), (rank,)
+            elif shape == LINK:
+                yield ref, (p, self._target(key), rid), ()
+            elif shape == SPAN:
+                self._widen(p, high - low, rank)
+                yield span, (p, number("unit", key), low, rid, high), (rank,)
+            else:
+                assert shape == TEXT
+                yield str, (p, key, rid, "" if scope == key else scope), (rank,)
 
-    def _widen(self, p: int, entry: Entry) -> None:
+    def _widen(self, p: int, length: int, rank: int) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
-        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != 0)
+        width, more = max(widest, min(length, LONGEST)), several or int(rank != 0)
         if (width, more) != (widest, several):
             self._widths[p] = (width, more)
             self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
