@@ -5,7 +5,6 @@ References, elements of type uri, url, oid and uuid, and links in the narrative 
 `Type/id`; canonicals do not. A conditional reference (`Patient?identifier=…`) must match exactly one resource.
 """
 
-import re
 from collections.abc import Callable, Mapping
 
 from server.errors import Invalid, Stale
@@ -15,8 +14,6 @@ from server.interaction.context import Context
 from server.model import tables
 from server.model.raw import references, replace_links
 
-_CRITERIA = re.compile(rb"\?|\\u003[fF]")  # a question mark, as it is or escaped
-
 
 async def resolve_links(
     api: Api, context: Context, raw: bytes, full_url: str, type: str, identities: Mapping[str, str]
@@ -25,7 +22,7 @@ async def resolve_links(
     named = reference = by_name(full_url, type, identities)
     conditional = {
         text: await _conditional(api, context, text)
-        for text in (references(raw) if _CRITERIA.search(raw) else ())  # most have none
+        for text in (references(raw) if b"?" in raw or b"\\u003" in raw else ())  # most have no question mark
         if "?" in text and ":" not in text.partition("?")[0]
     }
     if conditional:
