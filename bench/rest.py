@@ -208,9 +208,9 @@ def _conditions(world: World, bodies: int, bares: list[Row]) -> list[str]:
     each = bodies / (count - records.ORGANIZATIONS - records.PRACTITIONERS)
     total = sum((row.load for row in bares), Load())
     cost = sum(row.cpu for row in bares) / max(1, total.answered) * 1e6
+    when = f"Measured {datetime.now(UTC):%Y-%m-%d} on {_machine()}"
     return [
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {_machine()},"
-        f" {CONNECTIONS} connections, the client beside the server.",
+        f"{when}, {CONNECTIONS} connections, the client beside the server.",
         f"SQLite; {count:,} resources of {len(world.stored)} types, sent with {each:,.0f} bytes each.",
         f"Bare ASGI function: {total.rate:,.0f} per s, {cost:,.0f} µs of CPU.",
         "",
