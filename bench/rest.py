@@ -53,7 +53,7 @@ async def fill(server: Server, patients: int) -> tuple[World, Row, int]:
     async def work(connection: Connection) -> None:
         while jobs:
             request, of = jobs.pop()
-            _keep(world, *await connection.exchange(request), of)
+            keep(world, *await connection.exchange(request), of)
             load.answered += len(of)
 
     await asyncio.gather(*(work(connection) for connection in connections))
@@ -66,10 +66,11 @@ async def fill(server: Server, patients: int) -> tuple[World, Row, int]:
 async def _store(
     world: World, connection: Connection, entries: list[tuple[str, records.Resource]], of: list[int]
 ) -> None:
-    _keep(world, *await connection.exchange(world.send("POST", "", records.transaction(entries))), of)
+    keep(world, *await connection.exchange(world.send("POST", "", records.transaction(entries))), of)
 
 
-def _keep(world: World, status: int, body: bytes, of: list[int]) -> None:
+def keep(world: World, status: int, body: bytes, of: list[int]) -> None:
+    """Remembers what a transaction stored; `of`: the patient of each entry."""
     if status not in (200, 201):
         raise SystemExit(f"{world.address}: the load was refused: {status} {body[:600]!r}")
     for entry, patient in zip(json.loads(body)["entry"], of, strict=True):

@@ -219,6 +219,7 @@ class Scenario(NamedTuple):
     request: Callable[[World], bytes]
     check: Check
     pool: int = 600  # requests prepared before the clock runs
+    weight: int = 1  # resources that a request writes
 
 
 SCENARIOS: Sequence[Scenario] = (
@@ -235,7 +236,7 @@ SCENARIOS: Sequence[Scenario] = (
     Scenario("update, an edit", _update_edit, _good),
     Scenario("conditional create, half found", _conditional_create, _good),
     Scenario("conditional update", _conditional_update, _good),
-    Scenario("transaction of 15", _transaction, _fifteen_created, 200),
+    Scenario("transaction of 15", _transaction, _fifteen_created, 200, 15),
     Scenario("mixed 70/20/10", _mixed, _good, 2000),
     Scenario("metadata", _metadata, _good, 1),
 )

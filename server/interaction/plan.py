@@ -54,6 +54,20 @@ async def plan_update(
     taken: Taken | None = None,
 ) -> Planned:
     """An update, or a create under the client's id. Raises Stale, Forbidden, Unprocessable (SUBSETTED)."""
+    current = await current_version(api, context, accepted.resource["resourceType"], id)
+    return plan_over(api, accepted, id, current, if_match, claim, taken)
+
+
+def plan_over(
+    api: Api,
+    accepted: Accepted,
+    id: str,
+    current: Version | None,
+    if_match: int | None = None,
+    claim: str = "",
+    taken: Taken | None = None,
+) -> Planned:
+    """The same over what was found there already; the caller may see it."""
     type = accepted.resource["resourceType"]
     if subsetted(accepted.resource):
         raise Unprocessable(
@@ -61,7 +75,6 @@ async def plan_update(
             "read the whole resource and change that",
             f"{type}.meta.tag",
         )
-    current = await current_version(api, context, type, id)
     _check_match(type, id, current, if_match)
     draft, stored = accepted.draft(id), Stored(current.body) if current is not None and not current.deleted else None
     if stored and stored.says(accepted, draft, id):

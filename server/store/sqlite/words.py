@@ -1,6 +1,7 @@
 """Interns the words that index rows repeat: types, parameters, systems, units, URLs -> small integers."""
 
 import sqlite3
+from collections.abc import Mapping
 
 _CACHED = ("type", "param", "system", "unit")  # few and hot; URLs are many and looked up each time
 
@@ -22,6 +23,10 @@ class Words:
         for kind, text, n in rows:
             found[kind][text] = n
         self._numbers = found
+
+    def numbered(self, kind: str) -> Mapping[str, int]:
+        """The words of a kind that have a number; those of a batch ask here before they call `number`."""
+        return self._numbers[kind]
 
     def number(self, kind: str, text: str) -> int:
         if not text:

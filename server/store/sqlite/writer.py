@@ -263,11 +263,12 @@ class Writer:
     def _rows_of(self, entries: Sequence[Entry], rid: int) -> Iterator[tuple[dict[Key, Row | None], Key, Row]]:
         """(the rows of a table, primary key, other columns) of each entry."""
         number, rows = self._words.number, self._rows
+        params, systems = self._words.numbered("param"), self._words.numbered("system")
         tok, str, ref, span = rows["tok"], rows["str"], rows["ref"], rows["span"]
         for shape, param, key, scope, low, high, rank in entries:
-            p = number("param", param)
+            p = params.get(param) or number("param", param)
             if shape == TERM:
-                yield tok, (p, key, rid, number("system", scope)), (rank,)
+                yield tok, (p, key, rid, systems.get(scope) or number("system", scope)), (rank,)
             elif shape == LINK:
                 yield ref, (p, self._target(key), rid), ()
             elif shape == SPAN:
