@@ -12,8 +12,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import uvloop
@@ -35,12 +35,16 @@ LOADING = "bulk load by transactions, resources"
 # --------------------------------------------------------------------------------------------------------- the load
 async def fill(server: Server, patients: int) -> tuple[World, Row, int]:
     """Stores the data by transactions: what is there, how fast that went, and the bytes of the resources sent."""
-    world = World(server.address, SEED, patients)
-    connections = [await connect(server.address) for _ in range(LOADERS)]
-    for make, count in ((records.organization, records.ORGANIZATIONS), (records.practitioner, records.PRACTITIONERS)):
-        entries = [(f"urn:uuid:00000000-0000-4000-9000-{n:012x}", make(n)) for n in range(count)]
-        await _store(world, connections[0], entries, [-1] * count)
-    bodies, jobs = 0, []
+    world, bodies = World(server.address, SEED, patients), 0
+    async with _connected(server, 1) as (connection,):
+        for make, count in (
+            (records.organization, records.ORGANIZATIONS),
+            (records.practitioner, records.PRACTITIONERS),
+        ):
+            entries = [(f"urn:uuid:00000000-0000-4000-9000-{n:012x}", make(n)) for n in range(count)]
+            answer = await connection.exchange(world.send("POST", "", records.transaction(entries)))
+            keep(world, *answer, [-1] * count)
+    jobs = []
     for first in range(0, patients, PER_TRANSACTION):
         numbers = range(first, min(first + PER_TRANSACTION, patients))
         entries = [entry for n in numbers for entry in world.stay(n).record()]
@@ -48,7 +52,7 @@ async def fill(server: Server, patients: int) -> tuple[World, Row, int]:
         of = [n for n in numbers for _ in range(15)]
         jobs.append((world.send("POST", "", records.transaction(entries)), of))
     jobs.reverse()
-    load, cpu, start = Load(), server.cpu(), time.perf_counter()
+    load = Load()
 
     async def work(connection: Connection) -> None:
         while jobs:
@@ -56,17 +60,11 @@ async def fill(server: Server, patients: int) -> tuple[World, Row, int]:
             keep(world, *await connection.exchange(request), of)
             load.answered += len(of)
 
-    await asyncio.gather(*(work(connection) for connection in connections))
-    load.seconds = time.perf_counter() - start
-    for connection in connections:
-        connection.close()
-    return world, Row(load, server.cpu() - cpu), bodies
-
-
-async def _store(
-    world: World, connection: Connection, entries: list[tuple[str, records.Resource]], of: list[int]
-) -> None:
-    keep(world, *await connection.exchange(world.send("POST", "", records.transaction(entries))), of)
+    async with _connected(server, LOADERS) as connections:
+        cpu, start = server.cpu(), time.perf_counter()
+        await asyncio.gather(*(work(connection) for connection in connections))
+        load.seconds = time.perf_counter() - start
+        return world, Row(load, server.cpu() - cpu), bodies
 
 
 def keep(world: World, status: int, body: bytes, of: list[int]) -> None:
@@ -81,34 +79,41 @@ def keep(world: World, status: int, body: bytes, of: list[int]) -> None:
 # -------------------------------------------------------------------------------------------------------- scenarios
 async def measure(scenario: Scenario, worlds: dict[Server, World], bare: Server, seconds: float) -> dict[str, Row]:
     """Server's name -> what it did, summed over the rounds."""
-    produce: dict[Server, Callable[[], bytes]] = {bare: _repeating([bare.address.request("GET", "bare")])}
-    connections = {bare: [await connect(bare.address) for _ in range(CONNECTIONS)]}
+    produce: dict[Server, Callable[[], bytes]] = {bare: bare_request(bare)}
     for server, world in worlds.items():
         pool = [scenario.request(world) for _ in range(scenario.pool)]
-        connections[server] = [await connect(server.address) for _ in range(CONNECTIONS)]
-        await _check(scenario, server, connections[server][0], pool)
+        await _check(scenario, server, pool)
         produce[server] = _repeating(pool)
-        await drive(connections[server], produce[server], seconds / 4)  # warm: caches filled, code compiled
+        await turn(server, produce[server], seconds / 4)  # warm: caches filled, code compiled
     rows: dict[str, Row] = {}
     for _ in range(ROUNDS):
         for server in (bare, *worlds):
-            before = server.cpu()
-            load = await drive(connections[server], produce[server], seconds / (2 if server is bare else 1) / ROUNDS)
+            row = await turn(server, produce[server], seconds / (2 if server is bare else 1) / ROUNDS)
             old = rows.get(server.name, Row(Load(), 0.0))
-            rows[server.name] = Row(old.load + load, old.cpu + server.cpu() - before)
-    for each in connections.values():
-        for connection in each:
-            connection.close()
+            rows[server.name] = Row(old.load + row.load, old.cpu + row.cpu)
     return rows
 
 
-async def _alone(bare: Server) -> Row:
-    """The bare function for a second."""
-    connections, before = [await connect(bare.address) for _ in range(CONNECTIONS)], bare.cpu()
-    load = await drive(connections, _repeating([bare.address.request("GET", "bare")]), 1.0)
-    for connection in connections:
-        connection.close()
-    return Row(load, bare.cpu() - before)
+async def turn(server: Server, produce: Callable[[], bytes], seconds: float) -> Row:
+    """A server under load. Connections are its own: a server closes those that wait while others have their turn."""
+    async with _connected(server, CONNECTIONS) as connections:
+        before = server.cpu()
+        load = await drive(connections, produce, seconds)
+        return Row(load, server.cpu() - before)
+
+
+@asynccontextmanager
+async def _connected(server: Server, count: int) -> AsyncIterator[list[Connection]]:
+    connections = [await connect(server.address) for _ in range(count)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def bare_request(bare: Server) -> Callable[[], bytes]:
+    return _repeating([bare.address.request("GET", "bare")])
 
 
 def _repeating(pool: list[bytes]) -> Callable[[], bytes]:
@@ -122,13 +127,14 @@ def _repeating(pool: list[bytes]) -> Callable[[], bytes]:
     return produce
 
 
-async def _check(scenario: Scenario, server: Server, connection: Connection, pool: list[bytes]) -> None:
+async def _check(scenario: Scenario, server: Server, pool: list[bytes]) -> None:
     """A few answers are read before any is counted: a fast wrong answer is not fast."""
-    for request in pool[:5]:
-        status, body = await connection.exchange(fresh(request))
-        wrong = scenario.check(status, json.loads(body) if body else {})
-        if wrong:
-            raise SystemExit(f"{server.name}: {scenario.name}: {wrong}: {body[:600]!r}")
+    async with _connected(server, 1) as (connection,):
+        for request in pool[:5]:
+            status, body = await connection.exchange(fresh(request))
+            wrong = scenario.check(status, json.loads(body) if body else {})
+            if wrong:
+                raise SystemExit(f"{server.name}: {scenario.name}: {wrong}: {body[:600]!r}")
 
 
 async def run(arguments: argparse.Namespace) -> str:
@@ -142,7 +148,7 @@ async def run(arguments: argparse.Namespace) -> str:
         own, _ = stack.enter_context(processes.tiercare(folder / "data"))
         servers = [own, *(Server(name, Address.of(url)) for name, _, url in (p.partition("=") for p in arguments.peer))]
         worlds: dict[Server, World] = {}
-        results: dict[str, dict[str, Row]] = {LOADING: {bare.name: await _alone(bare)}}
+        results: dict[str, dict[str, Row]] = {LOADING: {bare.name: await turn(bare, bare_request(bare), 1.0)}}
         bodies = 0
         for server in servers:
             worlds[server], row, bodies = await fill(server, arguments.patients)
