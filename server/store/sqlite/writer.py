@@ -28,7 +28,7 @@ from server.keys import (
 from server.store.sqlite.words import Words, is_local
 
 BATCH_WRITES = 256  # writes applied before a COMMIT; bounds how long the event loop is held
-CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL is past this
+CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL has grown by this since the last
 TARGETS_KEPT = 50_000  # row numbers of link targets remembered: they never change
 LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
@@ -70,6 +70,7 @@ class Writer:
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "tiercare-commit")
         self._checkpointing: asyncio.Future[None] | None = None
+        self._checkpointed = 0  # bytes of the WAL when the last checkpoint began
         self._closed = False
         # what the batch will change in the index tables: primary key -> rest of the row, None = delete; last op wins
         self._rows: dict[str, dict[Key, Row | None]] = {table: {} for table in _INSERT}
@@ -335,11 +336,19 @@ class Writer:
 
     # ------------------------------------------------------------------------------------------ checkpoints
     def _maybe_checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far."""
+        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far.
+
+        A checkpoint of the writer leaves nothing behind unless a reader is in the way, so that the next commit begins
+        the WAL anew, which cuts the file (journal_size_limit). It never waits for the reader.
+        """
         size = self._wal.stat().st_size if self._wal.exists() else 0
+        self._checkpointed = min(self._checkpointed, size)
+        if self._checkpointing is not None and not self._checkpointing.done():
+            return
         if size > RESTART_BYTES:
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)")
-        elif size > CHECKPOINT_BYTES and (self._checkpointing is None or self._checkpointing.done()):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        elif size - self._checkpointed > CHECKPOINT_BYTES:
+            self._checkpointed = size
             path = str(self._wal).removesuffix("-wal")
             self._checkpointing = loop.run_in_executor(None, _checkpoint, path)
 
