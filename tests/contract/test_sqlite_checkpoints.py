@@ -1,5 +1,6 @@
 """The write-ahead log of the SQLite store: moved into the file as it grows, and begun anew."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ from server.store.sqlite import writer
 from tests.contract.author import Author
 
 KB = 1024
+REST = b',"x":"%b"' % (b"x" * 20 * KB)
 
 
 async def test_the_log_is_moved_as_often_as_it_grows_and_does_not_grow_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved: list[int] = []
+    moved, finished = list[int](), list[int]()
     checkpoint = writer._checkpoint
 
     def counted(path: str) -> None:
         moved.append(1)
         checkpoint(path)
+        finished.append(1)
 
     monkeypatch.setattr(writer, "_checkpoint", counted)
     monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 500 * KB)
@@ -30,9 +33,9 @@ async def test_the_log_is_moved_as_often_as_it_grows_and_does_not_grow_without_e
         author, log = Author(store), tmp_path / "tiercare.sqlite-wal"
         written, largest = 0, 0
         for n in range(300):
-            await author.commit(
-                *(author.write("T", f"{n}-{k}", rest=b',"x":"%b"' % (b"x" * 20 * KB)) for k in range(4))
-            )
+            await author.commit(*(author.write("T", f"{n}-{k}", rest=REST) for k in range(4)))
+            while len(finished) < len(moved):
+                await asyncio.sleep(0.001)
             written += 80 * KB
             largest = max(largest, log.stat().st_size)
         assert 3 < len(moved) <= written // (500 * KB) + 1
