@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import Invalid
-from server.interaction.accept import entries_of
+from server.interaction.accept import Stored
 from server.interaction.api import Api
 from server.interaction.limits import Limits
 from server.operations.registry import OPERATIONS
@@ -81,7 +81,7 @@ async def copy_store(settings: Settings, source: str, target: str, show: Show) -
     setting = Setting(_zone(settings.zone), base_url(settings))
     kept = f"{source}?mode=rw" if urlsplit(source).scheme == "sqlite" else source  # a source is not made on the way
     async with closing(await open_store(kept)) as old, closing(await open_store(target)) as new:
-        return await copy(old, new, lambda version: entries_of(version.body, setting) if version.body else (), show)
+        return await copy(old, new, lambda version: Stored(version.body).entries(setting) if version.body else (), show)
 
 
 def _store_url(settings: Settings, relay: str, writes: bool) -> str:

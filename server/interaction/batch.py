@@ -183,7 +183,7 @@ class _WithId(msgspec.Struct):
 def _id_in(resource: bytes) -> str:
     try:
         return msgspec.json.decode(resource, type=_WithId).id
-    except msgspec.DecodeError:  # accept() says what is wrong with it
+    except (msgspec.DecodeError, UnicodeDecodeError):  # accept() says what is wrong with it
         return ""
 
 

@@ -33,7 +33,7 @@ async def search(api: Api, context: Context, type: str, parameters: Parameters) 
     records = api.records(context)
     link = f"{context.base}/{type}"
     own = urlencode(query.used, safe=":/,|$")  # what page links are sealed with
-    shown = urlencode([*query.used, *query.shown], safe=":/,|$")
+    shown = urlencode([*query.used, *query.shown], safe=":/,|$") if query.shown else own
     select = query.select(_page_size(api, query))
     if query.summary == "count" or query.count == 0:
         return Found([], [], await records.count(type, select.test), _join(link, shown), "")

@@ -7,7 +7,7 @@ from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.ids import check_id, new_id
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_update
+from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_over, plan_update
 
 
 def only_new(if_none_match: str, at: str = "http.If-None-Match") -> bool:
@@ -64,4 +64,4 @@ async def plan_conditional_update(
         return plan_create(api, accepted, fresh_id, claim, taken)
     if given not in (None, found.id):
         raise Invalid(f"the criteria match {type}/{found.id}, the body's id is '{given}'", f"{type}.id")
-    return await plan_update(api, context, accepted, found.id, if_match, new=new)
+    return plan_over(api, accepted, found.id, found, if_match, new=new)

@@ -46,7 +46,8 @@ class Request:
 
     def header(self, name: str) -> str:
         """A header's value, '' when it is missing. `name` in lower case."""
-        return self._headers.get(name.encode(), b"").decode("latin-1")
+        value = self._headers.get(name.encode())
+        return value.decode("latin-1") if value else ""
 
     def parameters(self) -> list[tuple[str, str]]:
         """Raises Invalid for bytes that are not UTF-8."""

@@ -5,6 +5,7 @@ LOOP_BUDGET seconds and run again in a thread, under QUERY_LIMIT: the event loop
 """
 
 import asyncio
+import math
 import sqlite3
 import threading
 import time
@@ -43,8 +44,14 @@ class _Reader:
         for name, value in schema.READER_PRAGMAS.items():
             self.db.execute(f"PRAGMA {name}={value}")
         self.translator = Translator(self.db, words)
-        self._deadline = 0.0
+        self._deadline = math.inf
+        self._row = self.db.cursor()
         self.db.set_progress_handler(self._late, _OPS)
+
+    def row(self, sql: str, *args: object) -> Any:
+        """The first row of a query that a key answers, so without a clock; None if there is none."""
+        self._deadline = math.inf
+        return self._row.execute(sql, args).fetchone()
 
     def run(self, work: "Callable[[_Reader], T]", seconds: float) -> T:
         """Raises TimeoutError when the work takes longer."""
@@ -91,23 +98,16 @@ class SqliteStore:
 
     # -------------------------------------------------------------------------------------------- the port
     async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
-        row = self._reader.run(
-            lambda reader: reader.db.execute(
-                "SELECT rid, ver, stamp, method, body FROM res WHERE id=? AND type=?",
-                (id, reader.translator.type_number(type)),
-            ).fetchone(),
-            QUERY_LIMIT,
+        reader = self._reader
+        row = reader.row(
+            "SELECT rid, ver, stamp, method, body FROM res WHERE id=? AND type=?",
+            id,
+            reader.translator.type_number(type),
         )
         if row is None or not row[1]:
             return None
         if version is not None and version != row[1]:
-            rid = row[0]
-            row = self._reader.run(
-                lambda reader: reader.db.execute(
-                    "SELECT rid, ver, stamp, method, body FROM hist WHERE rid=? AND ver=?", (rid, version)
-                ).fetchone(),
-                QUERY_LIMIT,
-            )
+            row = reader.row("SELECT rid, ver, stamp, method, body FROM hist WHERE rid=? AND ver=?", row[0], version)
             if row is None:
                 return None
         return Version(type, id, row[1], row[2], row[3], row[4] or b"")

@@ -96,10 +96,8 @@ class Translator:
         tests = conjuncts(select.test)
         own = [t for t in tests if isinstance(t, Span) and t.param == sort.param and not t.key]
         rest = self._criteria.probe(All(tuple(t for t in tests if t not in own)), type, "a.rid")
-        where, args = "a.p=? AND a.k=0", Args((self._criteria.known("param", sort.param),))
-        for test in own:
-            part, part_args = self._criteria.span_condition(test, "a")
-            where, args = f"{where} AND {part}", [*args, *part_args]
+        p = self._criteria.known("param", sort.param)
+        where, args = self._criteria.span_condition(own[0], "a", *own[1:]) if own else ("a.p=? AND a.k=0", Args((p,)))
         order, past = ("DESC", "<") if sort.descending else ("ASC", ">")
         value, place = select.after if select.after else (None, None)
         limit = select.limit + 1
@@ -121,7 +119,7 @@ class Translator:
                     "SELECT a.rid AS rid, NULL AS s0 FROM live a WHERE a.type=? AND NOT EXISTS"
                     " (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid=a.rid AND b.p=?)"
                     f"{after} AND {rest.text} ORDER BY a.rid DESC LIMIT ?",
-                    [type, args[0], *([place] if after else []), *rest.args, limit],
+                    [type, p, *([place] if after else []), *rest.args, limit],
                 )
             )
         union = " UNION ALL ".join(f"SELECT * FROM ({part.text})" for part in parts)

@@ -7,7 +7,7 @@ read first, so a commit that fails has changed nothing and needs no savepoint.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from server.keys import (
 from server.store.sqlite.words import Words, is_local
 
 BATCH_WRITES = 256  # writes applied before a COMMIT; bounds how long the event loop is held
-CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL is past this
+CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL has grown by this since the last
 TARGETS_KEPT = 50_000  # row numbers of link targets remembered: they never change
 LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
@@ -74,6 +74,7 @@ class Writer:
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "tiercare-commit")
         self._checkpointing: asyncio.Future[None] | None = None
+        self._checkpointed = 0  # bytes of the WAL when the last checkpoint began
         self._closed = False
         # what the batch will change in the index tables: primary key -> rest of the row, None = delete; last op wins
         self._rows: dict[str, dict[Key, Row | None]] = {table: {} for table in _INSERT}
@@ -188,7 +189,7 @@ class Writer:
             gone = [key for key, row in rows.items() if row is None]
             if gone:
                 self._db.executemany(_DELETE[table], gone)
-            self._db.executemany(_INSERT[table], [(*key, *row) for key, row in rows.items() if row is not None])
+            self._db.executemany(_INSERT[table], [key + row for key, row in rows.items() if row is not None])
             rows.clear()
         self._flush_log()
 
@@ -315,37 +316,36 @@ class Writer:
         self._replace_entries(rid, before, after)
 
     def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
-        rows, old = self._rows, set(before)
         if before:
-            new = set(after)
-            for entry in before:
-                if entry not in new:
-                    table, key, _ = self._row(entry, rid)
-                    rows[table][key] = None
-        for entry in after:
-            if entry not in old:
-                table, key, row = self._row(entry, rid)
-                rows[table][key] = row
+            old, new = set(before), set(after)
+            for rows, key, _ in self._rows_of([entry for entry in before if entry not in new], rid):
+                rows[key] = None
+            after = [entry for entry in after if entry not in old]
+        for rows, key, row in self._rows_of(after, rid):
+            rows[key] = row
 
-    def _row(self, entry: Entry, rid: int) -> tuple[str, Key, Row]:
-        """(table, primary key, other columns) of an entry."""
-        number = self._words.number
-        p = number("param", entry.param)
-        if entry.shape == TERM:
-            return "tok", (p, entry.key, rid, number("system", entry.scope)), (entry.rank,)
-        if entry.shape == LINK:
-            return "ref", (p, self._target(entry.key), rid), ()
-        if entry.shape == SPAN:
-            self._widen(p, entry)
-            return "span", (p, number("unit", entry.key), entry.low, rid, entry.high), (entry.rank,)
-        assert entry.shape == TEXT
-        raw = "" if entry.scope == entry.key else entry.scope
-        return "str", (p, entry.key, rid, raw), (entry.rank,)
+    def _rows_of(self, entries: Sequence[Entry], rid: int) -> Iterator[tuple[dict[Key, Row | None], Key, Row]]:
+        """(the rows of a table, primary key, other columns) of each entry."""
+        number, rows = self._words.number, self._rows
+        params, systems = self._words.numbered("param"), self._words.numbered("system")
+        tok, str, ref, span = rows["tok"], rows["str"], rows["ref"], rows["span"]
+        for shape, param, key, scope, low, high, rank in entries:
+            p = params.get(param) or number("param", param)
+            if shape == TERM:
+                yield tok, (p, key, rid, systems.get(scope) or number("system", scope)), (rank,)
+            elif shape == LINK:
+                yield ref, (p, self._target(key), rid), ()
+            elif shape == SPAN:
+                self._widen(p, high - low, rank, bool(key))
+                yield span, (p, number("unit", key), low, rid, high), (rank,)
+            else:
+                assert shape == TEXT
+                yield str, (p, key, rid, "" if scope == key else scope), (rank,)
 
-    def _widen(self, p: int, entry: Entry) -> None:
+    def _widen(self, p: int, length: int, rank: int, in_unit: bool) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
-        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != (3 if entry.key else 0))
+        width, more = max(widest, min(length, LONGEST)), several or int(rank != (3 if in_unit else 0))
         if (width, more) != (widest, several):
             self._widths[p] = (width, more)
             self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
@@ -399,11 +399,19 @@ class Writer:
 
     # ------------------------------------------------------------------------------------------ checkpoints
     def _maybe_checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far."""
+        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far.
+
+        A checkpoint of the writer leaves nothing behind unless a reader is in the way, so that the next commit begins
+        the WAL anew, which cuts the file (journal_size_limit). It never waits for the reader.
+        """
         size = self._wal.stat().st_size if self._wal.exists() else 0
+        self._checkpointed = min(self._checkpointed, size)
+        if self._checkpointing is not None and not self._checkpointing.done():
+            return
         if size > RESTART_BYTES:
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)")
-        elif size > CHECKPOINT_BYTES and (self._checkpointing is None or self._checkpointing.done()):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        elif size - self._checkpointed > CHECKPOINT_BYTES:
+            self._checkpointed = size
             path = str(self._wal).removesuffix("-wal")
             self._checkpointing = loop.run_in_executor(None, _checkpoint, path)
 
