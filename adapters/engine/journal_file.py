@@ -111,6 +111,8 @@ class JournalFile:
     def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Rows as they were committed last."""
         with self._read_lock:
+            if self._closed:
+                raise JournalError("the journal is closed")
             try:
                 return self._reading.execute(sql, values).fetchall()
             except sqlite3.Error as error:
@@ -120,10 +122,11 @@ class JournalFile:
         """Waits for the jobs that were handed in."""
         if self._closed:
             return
-        self._closed = True
+        with self._read_lock:  # a thread may still be reading
+            self._closed = True
+            self._reading.close()
         self._queue.put(None)
         self._thread.join()
-        self._reading.close()
         self._writing.close()
 
     # ------------------------------------------------------------------------------------------ the writing thread
