@@ -199,7 +199,10 @@ class Journal:
                 )
                 db.execute(sql, (name, kind, silence, now))
             for name, url in destinations:
-                sql = "INSERT INTO destination (name, url) VALUES (?, ?) ON CONFLICT DO UPDATE SET url = excluded.url"
+                sql = (
+                    "INSERT INTO destination (name, url) VALUES (?, ?) ON CONFLICT DO UPDATE SET"
+                    " url = excluded.url, failures = 0, paused_until = 0, problem = ''"
+                )
                 db.execute(sql, (name, url))
 
         await self.file.write(work)
@@ -273,13 +276,16 @@ def _corrections(db: sqlite3.Connection, facts: Facts, side: str) -> list[int]:
     or another kind of message is no correction."""
     if facts.fault or not facts.key:
         return []
+    own = db.execute("SELECT source, identity, hash FROM message WHERE id = ?", (facts.id,)).fetchone()
+    if not own["identity"]:
+        return []
     sql = (
-        "SELECT o.id FROM message m JOIN message o ON o.source = m.source AND o.identity = m.identity"
-        f" WHERE m.id = ? AND m.identity <> '' AND o.id {side} m.id AND o.hash <> m.hash"
-        " AND o.kind = ? AND o.key = ? AND o.state IN ('mapped', 'delivered', ?) ORDER BY o.id"
+        "SELECT id FROM message INDEXED BY message_identity WHERE source = ? AND identity = ? AND identity <> ''"
+        f" AND id {side} ? AND hash <> ? AND kind = ? AND key = ? AND state IN ('mapped', 'delivered', ?) ORDER BY id"
     )
     also = "dead" if side == "<" else "delivered"
-    return [row[0] for row in db.execute(sql, (facts.id, facts.kind, facts.key, also)).fetchall()]
+    values = (own["source"], own["identity"], facts.id, own["hash"], facts.kind, facts.key, also)
+    return [row[0] for row in db.execute(sql, values).fetchall()]
 
 
 def _note(db: sqlite3.Connection, facts: Facts, state: str, now: float, replaced_by: int | None) -> None:

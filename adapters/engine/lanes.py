@@ -15,6 +15,7 @@ from adapters.engine.loading import Loaded, Loader
 from adapters.engine.records import Claim, Result
 from adapters.runner import Conversion
 
+AHEAD = 2  # claims for each thread: one under way, one that waits for it
 TROUBLE = 3  # messages in a row that a destination answers with a fault of its own, until it is left alone
 
 
@@ -105,7 +106,7 @@ class Lane:
         now = self._clock()
         if self.paused_until > now:
             return 0
-        free = (1 if self.failures else self.parallel) - len(self._under_way)
+        free = (1 if self.failures else AHEAD * self.parallel) - len(self._under_way)
         if free <= 0:
             return 0
         claims = await self._journal.claim(self.name, free, now)
