@@ -22,6 +22,7 @@ from adapters.runner import Conversion, identify
 
 _log = logging.getLogger(__name__)
 
+INLINE_BYTES = 32 * 1024  # longer contents are cut into messages in a thread: others do not wait for them
 BATCH = 64  # messages that are mapped in one turn
 NAP_SECONDS = 0.5  # how late a replay by another process is noticed
 TIDY_SECONDS = 60.0
@@ -132,9 +133,10 @@ class Engine:
         """
         rules = self.sources[source]
         chosen = choose(content, name, adapter or rules.adapter)
-        with of_source(rules.habits):
-            parsed = [Parsed(content, "", None)] if broken else chosen.parse(content, name)
-            parts = [_part(chosen, one) for one in parsed]
+        if len(content) > INLINE_BYTES:
+            parsed, parts = await asyncio.to_thread(_cut, chosen, content, name, broken, rules.habits)
+        else:
+            parsed, parts = _cut(chosen, content, name, broken, rules.habits)
         taken = await self.journal.take(source, chosen.name, name, content, broken, parts, self.clock())
         self._arrived.set()
         return [
@@ -297,6 +299,13 @@ class Engine:
             except JournalError as error:
                 _log.error("journal: %s", error)
             await asyncio.sleep(NAP_SECONDS)
+
+
+def _cut(adapter: Adapter, content: bytes, name: str, broken: str, habits: Habits) -> tuple[list[Parsed], list[Part]]:
+    """The messages of a content, and what the journal tells them by."""
+    with of_source(habits):
+        parsed = [Parsed(content, "", None)] if broken else adapter.parse(content, name)
+        return parsed, [_part(adapter, one) for one in parsed]
 
 
 def _part(adapter: Adapter, parsed: Parsed) -> Part:

@@ -194,10 +194,11 @@ class Journal:
         def work(db: sqlite3.Connection) -> None:
             for name, kind, silence in sources:
                 sql = (
-                    "INSERT INTO source (name, kind, silence_after, last) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                    " kind = excluded.kind, silence_after = excluded.silence_after"
+                    "INSERT INTO source (name, kind, silence_after, last, watched_since) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET kind = excluded.kind, silence_after = excluded.silence_after,"
+                    " watched_since = excluded.watched_since, silent_since = NULL"
                 )
-                db.execute(sql, (name, kind, silence, now))
+                db.execute(sql, (name, kind, silence, now, now))
             for name, url in destinations:
                 sql = (
                     "INSERT INTO destination (name, url) VALUES (?, ?) ON CONFLICT DO UPDATE SET"
@@ -213,7 +214,8 @@ class Journal:
         def work(db: sqlite3.Connection) -> list[tuple[str, float]]:
             sql = (
                 "UPDATE source SET silent_since = last"
-                " WHERE silence_after > 0 AND silent_since IS NULL AND last + silence_after < ? RETURNING name, last"
+                " WHERE silence_after > 0 AND silent_since IS NULL AND max(last, watched_since) + silence_after < ?"
+                " RETURNING name, last"
             )
             return [(row["name"], row["last"]) for row in db.execute(sql, (now,)).fetchall()]
 

@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS newest (
   destination TEXT NOT NULL, resource BLOB NOT NULL, at REAL NOT NULL, changed REAL NOT NULL,
   PRIMARY KEY (destination, resource)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS source (
-  name TEXT PRIMARY KEY, kind TEXT NOT NULL, silence_after REAL NOT NULL, last REAL NOT NULL, silent_since REAL);
+  name TEXT PRIMARY KEY, kind TEXT NOT NULL, silence_after REAL NOT NULL, last REAL NOT NULL,
+  watched_since REAL NOT NULL, silent_since REAL);
 CREATE TABLE IF NOT EXISTS destination (
   name TEXT PRIMARY KEY, url TEXT NOT NULL, failures INTEGER NOT NULL DEFAULT 0, paused_until REAL NOT NULL DEFAULT 0,
   problem TEXT NOT NULL DEFAULT '', last_stored REAL);
@@ -73,6 +74,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection with the journal's habits. Raises JournalError for a file that cannot be opened or is no journal."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # patients' data: for its owner only; SQLite gives the files beside it the same rights
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it

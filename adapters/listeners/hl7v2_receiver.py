@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from adapters.contract import Parsed, Problem
-from adapters.engine.engine import COMMIT_SECONDS, Arrival, Engine, Outcome
+from adapters.engine.engine import COMMIT_SECONDS, INLINE_BYTES, Arrival, Engine, Outcome
 from adapters.engine.journal_file import JournalError
 from adapters.hl7v2.ack import acknowledge, answer_code, asked, is_acknowledgment, is_enhanced
 from adapters.hl7v2.message import Message
@@ -38,7 +38,7 @@ class Receiver:
 
         b'' when there is nothing to answer (the content is itself an ACK). Raises nothing that is the sender's fault.
         """
-        parsed = self._read(content)
+        parsed = await self._read(content)
         if all(isinstance(one.record, Message) and is_acknowledgment(one.record) for one in parsed):
             return Answer(b"")
         try:
@@ -65,7 +65,7 @@ class Receiver:
 
     async def refuse(self, content: bytes, reason: str, keep: bool) -> bytes:
         """The AE of bytes that are no whole message, for this reason; `keep` puts them into the journal."""
-        message = self._read(content)[0].record
+        message = (await self._read(content))[0].record
         problem = Problem("error", "structure", reason, line=1)
         if keep and content.strip():
             try:
@@ -78,8 +78,10 @@ class Receiver:
                     return _answer(message, [problem, *outcome.delivery.problems], again=True)
         return _answer(message, [problem], again=False)
 
-    def _read(self, content: bytes) -> list[Parsed]:
+    async def _read(self, content: bytes) -> list[Parsed]:
         with of_source(self._engine.sources[self._source].habits):
+            if len(content) > INLINE_BYTES:
+                return await asyncio.to_thread(parse_messages, content)
             return parse_messages(content)
 
     def _enhanced(self, message: Message | None) -> bool:

@@ -5,6 +5,7 @@ source is answered after the commit: 200 all stored, 422 some message is at faul
 server did not take it, send it again. Where it is answered from the journal: 202, and the messages' numbers in it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ Send = Callable[[Message], Awaitable[None]]
 HL7 = "x-application/hl7-v2+er7"
 ACCEPTED = ("x-application/hl7-v2+er7", "application/hl7-v2", "text/plain", "application/octet-stream", "")
 BODY_BYTES = 32 * 1024 * 1024
+BODY_SECONDS = 60.0
+CONNECTIONS = 500
+STOP_SECONDS = 5  # for requests under way; one that is cut off is sent again by its sender
 
 
 class _Refused(Exception):
@@ -48,8 +52,10 @@ class Intake:
         body_bytes: int = BODY_BYTES,
         commit_seconds: float = COMMIT_SECONDS,
         enhanced: bool = True,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._engine, self._source, self._max, self._seconds = engine, source, body_bytes, commit_seconds
+        self._body_seconds = body_seconds
         self._receiver = Receiver(engine, source, commit_seconds, enhanced)
         self._routes = {"/hl7v2": self._hl7v2, "/feed": self._feed}
 
@@ -76,6 +82,13 @@ class Intake:
         await send({"type": "http.response.body", "body": body})
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await self._whole(receive)
+        except TimeoutError:
+            raise _Refused(408, f"the body did not come within {self._body_seconds:.0f} seconds") from None
+
+    async def _whole(self, receive: Receive) -> bytes:
         body = bytearray()
         while True:
             event = await receive()
@@ -171,5 +184,8 @@ def http_server(host: str, port: int, application: Intake, *, allow_open: bool =
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    settings = uvicorn.Config(application, host=host, port=port, log_level="warning", access_log=False)
+    settings = uvicorn.Config(
+        application, host=host, port=port, log_level="warning", access_log=False,
+        limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=STOP_SECONDS,
+    )  # fmt: skip
     return Server(settings)

@@ -532,6 +532,20 @@ async def test_a_source_that_falls_silent_raises_one_alarm_until_it_speaks(
         clock.now += 601
         await engine.watch()
         assert caplog.text.count("ALARM") == 2
+    clock.now += DAY
+    async with still(tmp_path, Server(), clock=clock, silence_after=600) as engine:
+        await engine.watch()
+        assert caplog.text.count("ALARM") == 2, "nobody could send while the gateway stood still"
+        clock.now += 601
+        await engine.watch()
+        assert caplog.text.count("ALARM") == 3
+
+
+async def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
+    async with still(tmp_path, Server()) as engine:
+        await take(engine, adt())
+        files = list(tmp_path.glob("journal.sqlite*"))
+        assert len(files) >= 2 and not any(file.stat().st_mode & 0o077 for file in files)
 
 
 # ------------------------------------------------------------------------------------------------------ other things

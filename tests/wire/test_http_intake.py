@@ -1,5 +1,6 @@
 """HTTP intake: POST /hl7v2 answers with an ACK, POST /feed with what became of each message; bad requests are told."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,6 +114,23 @@ async def test_a_feed_that_is_answered_from_the_journal_tells_the_messages_numbe
     }
     assert [(one["id"], one["new"]) for one in again.json()["messages"]] == [(1, False)]
     assert b"MSA|AA|JN240306000117" in ack.content
+
+
+async def test_a_body_that_drips_in_is_not_waited_for(tmp_path: Path, target: Target) -> None:
+    async with engine_on(tmp_path, target) as engine:
+        intake = Intake(engine, SOURCE, body_seconds=0.2)
+        sent: list[dict[str, object]] = []
+
+        async def drip() -> dict[str, object]:
+            await asyncio.sleep(0.05)
+            return {"type": "http.request", "body": b"M", "more_body": True}
+
+        async def send(event: dict[str, object]) -> None:
+            sent.append(event)
+
+        scope = {"type": "http", "method": "POST", "path": "/feed", "headers": [], "query_string": b""}
+        await intake(scope, drip, send)
+        assert sent[0]["status"] == 408
 
 
 async def test_only_loopback_is_listened_on_unless_allowed(target: Target, tmp_path: Path) -> None:
