@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adapters.contract import Adapter, Parsed, Problem
+from adapters.contract import Adapter, Identity, Parsed, Problem
 from adapters.delivery import Delivery
 from adapters.engine.journal import Journal
 from adapters.engine.journal_file import JournalError
 from adapters.engine.lanes import Destination, Lane, Settled
-from adapters.engine.loading import Loader
+from adapters.engine.loading import Loader, broke_off
 from adapters.engine.records import FINAL, Facts, Part, Received, Taken, seconds
 from adapters.engine.retention import Retention, tidy
 from adapters.kit.habits import Habits, of_source
@@ -211,7 +211,10 @@ class Engine:
         await self.journal.mapped(found, destinations, self.clock())
         for facts in found:
             if facts.fault is not None:
-                _log.warning("journal: message %d of %s is a dead letter: %s", facts.id, facts.source, facts.fault.text)
+                # Why stands in the journal: it may speak of a patient, which a log must not.
+                _log.warning(
+                    "journal: message %d of %s is a dead letter (%s)", facts.id, facts.source, facts.fault.code
+                )
             if facts.id in self._waiting and not self.journal.under_way(facts.id):
                 self._resolve(facts.id, await self._past(facts.id))
         for lane in self.lanes.values():
@@ -232,7 +235,8 @@ class Engine:
             mapped = conversion.mapped
             fault = _fault(conversion.problems) if conversion.failed else None
             version = conversion.adapter.version
-            found.append(Facts(message.id, message.source, mapped.kind, mapped.subject, version, fault))
+            patients = tuple(item.key for item in mapped.items if item.resource["resourceType"] == "Patient")
+            found.append(Facts(message.id, message.source, mapped.kind, mapped.subject, version, fault, patients))
         return found
 
     async def _mapping(self) -> None:
@@ -304,12 +308,18 @@ class Engine:
 def _cut(adapter: Adapter, content: bytes, name: str, broken: str, habits: Habits) -> tuple[list[Parsed], list[Part]]:
     """The messages of a content, and what the journal tells them by."""
     with of_source(habits):
-        parsed = [Parsed(content, "", None)] if broken else adapter.parse(content, name)
+        try:
+            parsed = [Parsed(content, "", None)] if broken else adapter.parse(content, name)
+        except Exception as error:  # a mistake in an adapter: the content is kept, and read again when it is mended
+            parsed = [Parsed(content, "", None, [broke_off(error)])]
         return parsed, [_part(adapter, one) for one in parsed]
 
 
 def _part(adapter: Adapter, parsed: Parsed) -> Part:
-    known = identify(parsed, adapter)
+    try:
+        known = identify(parsed, adapter)
+    except Exception:  # a mistake in an adapter: the message is known by its bytes alone
+        known = Identity("", parsed.raw)
     span = seconds(known.sent)
     return Part(hashlib.sha256(known.content).digest(), known.key, span[0] if span else None)
 

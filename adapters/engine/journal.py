@@ -98,23 +98,17 @@ class Journal:
                 if state == "mapped":
                     for earlier in _corrections(db, facts, "<"):
                         _replace(db, earlier, facts.id, now)
-                key = facts.key or f"#{facts.id}"
                 for destination in destinations.get(facts.source, ()):
-                    sql = (
-                        "INSERT INTO delivery (message, destination, key, state) VALUES (?, ?, ?, 'waiting')"
-                        " ON CONFLICT DO UPDATE"
-                        " SET key = excluded.key, state = 'waiting', due = 0, attempts = 0, problem = ''"
-                    )
-                    db.execute(sql, (facts.id, destination, key))
+                    _await(db, facts, destination)
 
         await self.file.write(work)
 
     # ----------------------------------------------------------------------------------------------- delivering
     async def claim(self, destination: str, count: int, now: float) -> list[Claim]:
-        """Up to `count` deliveries that are due and are the first of their key, leased to the caller."""
+        """Up to `count` deliveries that are due and are the first of all their keys, leased to the caller."""
 
         def work(db: sqlite3.Connection) -> list[Claim]:
-            rows = db.execute(_DUE, (destination, now, now, destination, count)).fetchall()
+            rows = db.execute(_DUE, (destination, now, now, count)).fetchall()
             claims = []
             for row in rows:
                 token = uuid.uuid4().hex
@@ -236,8 +230,9 @@ _DUE = """
 SELECT m.id, m.source, m.content, m.part, d.attempts, d.digest, d.answered
 FROM delivery d INDEXED BY delivery_waiting JOIN message m ON m.id = d.message
 WHERE d.destination = ? AND d.state = 'waiting' AND d.due <= ? AND d.leased_until <= ?
-  AND NOT EXISTS (SELECT 1 FROM delivery e INDEXED BY delivery_order WHERE e.destination = ? AND e.key = d.key
-                  AND e.state = 'waiting' AND e.message < d.message)
+  AND NOT EXISTS (SELECT 1 FROM turn t INDEXED BY turn_message
+                  JOIN turn e ON e.destination = t.destination AND e.key = t.key AND e.message < t.message
+                  WHERE t.message = d.message AND t.destination = d.destination)
 ORDER BY d.message LIMIT ?
 """
 
@@ -298,6 +293,18 @@ def _note(db: sqlite3.Connection, facts: Facts, state: str, now: float, replaced
         " replaced_by = ? WHERE id = ?"
     )
     db.execute(sql, (state, facts.kind, facts.key, facts.version, *where, now, replaced_by, facts.id))
+
+
+def _await(db: sqlite3.Connection, facts: Facts, destination: str) -> None:
+    """A message waits for a destination, behind all earlier ones of each of its keys."""
+    sql = (
+        "INSERT INTO delivery (message, destination, state) VALUES (?, ?, 'waiting') ON CONFLICT DO UPDATE"
+        " SET state = 'waiting', due = 0, attempts = 0, problem = ''"
+    )
+    db.execute(sql, (facts.id, destination))
+    db.execute("DELETE FROM turn WHERE message = ? AND destination = ?", (facts.id, destination))
+    sql = "INSERT INTO turn (destination, key, message) VALUES (?, ?, ?)"
+    db.executemany(sql, [(destination, key, facts.id) for key in {facts.key, *facts.keys} if key])
 
 
 def _replace(db: sqlite3.Connection, message: int, by: int, now: float) -> None:

@@ -35,12 +35,17 @@ CREATE INDEX IF NOT EXISTS message_received ON message (id) WHERE state = 'recei
 CREATE INDEX IF NOT EXISTS message_state ON message (state, changed);
 CREATE INDEX IF NOT EXISTS message_content ON message (content);
 CREATE TABLE IF NOT EXISTS delivery (
-  message INTEGER NOT NULL, destination TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL,
+  message INTEGER NOT NULL, destination TEXT NOT NULL, state TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, leased_until REAL NOT NULL DEFAULT 0,
   token TEXT NOT NULL DEFAULT '', answered REAL, digest BLOB, written TEXT NOT NULL DEFAULT '[]',
   problem TEXT NOT NULL DEFAULT '', PRIMARY KEY (message, destination)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (destination, message) WHERE state = 'waiting';
-CREATE INDEX IF NOT EXISTS delivery_order ON delivery (destination, key, message) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS turn (
+  destination TEXT NOT NULL, key TEXT NOT NULL, message INTEGER NOT NULL,
+  PRIMARY KEY (destination, key, message)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS turn_message ON turn (message, destination);
+CREATE TRIGGER IF NOT EXISTS turn_over AFTER UPDATE OF state ON delivery WHEN NEW.state <> 'waiting' BEGIN
+  DELETE FROM turn WHERE message = NEW.message AND destination = NEW.destination; END;
 CREATE TABLE IF NOT EXISTS newest (
   destination TEXT NOT NULL, resource BLOB NOT NULL, at REAL NOT NULL, changed REAL NOT NULL,
   PRIMARY KEY (destination, resource)) WITHOUT ROWID;

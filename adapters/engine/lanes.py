@@ -143,7 +143,7 @@ class Lane:
     # ------------------------------------------------------------------------------------------------ one message
     async def _one(self, claim: Claim) -> None:
         loop = asyncio.get_running_loop()
-        loaded, delivery, result = await loop.run_in_executor(self._threads, self._deliver, claim)
+        loaded, delivery, result = await loop.run_in_executor(self._threads, self._try, claim)
         now = self._clock()
         if delivery.status == "again":
             result = self._failed(claim, delivery, now)
@@ -156,6 +156,15 @@ class Lane:
                 await self._journal.reach(self.name, 0, 0.0, "")
         if mine:
             self._told(Settled(claim.message.id, self.name, loaded, delivery))
+
+    def _try(self, claim: Claim) -> tuple[Loaded, Delivery, Result]:
+        try:
+            return self._deliver(claim)
+        except JournalError:
+            raise
+        except Exception as error:  # ours or the adapter's mistake: this message waits, the others go on
+            problem = Problem("error", "exception", f"the delivery broke off: {type(error).__name__}: {error}")
+            return Loaded(None, 0.0), Delivery("again", problems=[problem]), Result("again")
 
     def _deliver(self, claim: Claim) -> tuple[Loaded, Delivery, Result]:
         """In a thread: what became of the message, and how it is written down."""

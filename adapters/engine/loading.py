@@ -1,5 +1,6 @@
 """From the journal's bytes to conversions, again whenever they are needed: nothing but the raw content is stored."""
 
+import sqlite3
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -41,7 +42,11 @@ class Loader:
         with self._lock:
             known = None if anew else self._conversions.get(message.id)
         if known is None:
-            known = self._load(message)
+            row = self._journal.raw(message.content)
+            try:
+                known = self._load(message, row)
+            except Exception as error:  # a mistake in an adapter must not stop the others' messages
+                known = Loaded(None, row["received"], broke_off(error))
             with self._lock:
                 _remember(self._conversions, message.id, known, CONVERSIONS)
         return known
@@ -50,8 +55,7 @@ class Loader:
         with self._lock:
             self._conversions.pop(message, None)
 
-    def _load(self, message: Received) -> Loaded:
-        row = self._journal.raw(message.content)
+    def _load(self, message: Received, row: sqlite3.Row) -> Loaded:
         arrived, name, raw = row["received"], row["name"], row["raw"]
         try:
             adapter = choose(raw, name, row["adapter"])
@@ -70,6 +74,11 @@ class Loader:
                 text = f"the adapter finds {len(parsed)} messages in it now, and this one is number {message.part + 1}"
                 return Loaded(None, arrived, Problem("fatal", "structure", text))
             return Loaded(convert_one(parsed[message.part], adapter, now()), arrived)
+
+
+def broke_off(error: Exception) -> Problem:
+    """An adapter's own mistake, as what is wrong with the message."""
+    return Problem("fatal", "exception", f"the adapter broke off, which is its fault: {type(error).__name__}: {error}")
 
 
 def _remember(memory: "OrderedDict[int, T]", key: int, value: T, most: int) -> None:

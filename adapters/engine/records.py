@@ -50,7 +50,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What mapping found out about a message. `fault` is the problem that makes it a dead letter."""
+    """What mapping found out about a message. `fault` is the problem that makes it a dead letter. `keys` are those of
+    further patients: a merge speaks of two."""
 
     id: int
     source: str
@@ -58,6 +59,7 @@ class Facts:
     key: str  # messages with one key keep their order; '' = it has no place in any order
     version: str
     fault: Problem | None
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

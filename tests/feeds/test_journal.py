@@ -247,6 +247,63 @@ async def test_a_refused_message_is_a_dead_letter_and_stops_nobody(tmp_path: Pat
         assert (states(engine), server.numbers) == ({1: "delivered", 2: "delivered"}, ["2", "1"])
 
 
+@pytest.mark.parametrize("step", ["parse", "map", "bundle", "identify"])
+async def test_a_mistake_in_an_adapter_makes_a_dead_letter_and_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from adapters.hl7v2 import Hl7v2
+
+    right = getattr(Hl7v2, step)
+
+    def wrong(self: Hl7v2, *arguments: Any) -> Any:
+        if any(b"Break^Me" in (one if isinstance(one, bytes) else getattr(one, "raw", b"")) for one in arguments) or (
+            step == "map" and "Break^Me" in "".join(line.text for line in arguments[0].lines)
+        ):
+            raise RuntimeError("broken")
+        return right(self, *arguments)
+
+    server = Server()
+    async with still(tmp_path, server) as engine:
+        monkeypatch.setattr(Hl7v2, step, wrong)
+        await take(engine, adt("1", "A", name="Break^Me"), adt("2", "B"))
+        await turn(engine)
+        assert states(engine) == {1: "dead" if step != "identify" else "delivered", 2: "delivered"}
+        monkeypatch.setattr(Hl7v2, step, right)
+        review.replay(engine.journal.file, Wanted(ids=[1]), 0)
+        await turn(engine)
+        assert states(engine) == {1: "delivered", 2: "delivered"}
+
+
+async def test_a_mistake_while_sending_is_tried_again_and_stops_nobody(tmp_path: Path) -> None:
+    def broken(conversion: Conversion) -> None:
+        if number_of(conversion) == "1":
+            raise RuntimeError("broken")
+
+    clock, server = Clock(), Server(answers=broken)
+    async with still(tmp_path, server, clock=clock) as engine:
+        await take(engine, adt("1", "A"), adt("2", "B"))
+        await turn(engine)
+        assert (states(engine), server.numbers) == ({1: "mapped", 2: "delivered"}, ["2"])
+        server.answers = lambda one: None
+        clock.now += 60
+        await turn(engine)
+        assert states(engine) == {1: "delivered", 2: "delivered"}
+
+
+async def test_the_charset_of_a_source_is_a_hint_that_the_bytes_overrule(tmp_path: Path) -> None:
+    from adapters.kit.habits import Habits
+
+    server = Server()
+    async with still(tmp_path, server, habits=Habits(charset="gb18030")) as engine:
+        for number, charset in enumerate(("utf-8", "gb18030")):
+            await engine.take(SOURCE, adt(str(number), f"P{number}", name="宋^珅").decode().encode(charset))
+        await turn(engine)
+        for one, warned in zip(sorted(server.seen, key=number_of), (1, 0), strict=True):
+            (patient,) = observation(one, "Patient")
+            assert patient["resource"]["name"][0]["text"] == "宋珅"
+            assert sum("declared" in problem.text for problem in one.problems) == warned
+
+
 async def test_bytes_that_no_adapter_reads_are_kept_as_a_dead_letter(tmp_path: Path) -> None:
     async with still(tmp_path, Server()) as engine:
         await engine.keep(SOURCE, b"what is this", "x.bin")
@@ -301,6 +358,34 @@ async def test_a_message_that_must_wait_holds_back_its_own_patient_only(tmp_path
         clock.now += 60
         await turn(engine)
         assert server.numbers == ["B0", "B1", "A0", "A1"]
+
+
+async def test_a_message_of_two_patients_waits_for_both_and_both_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapters.contract import Item
+    from adapters.hl7v2 import Hl7v2
+
+    plain = Hl7v2.map
+
+    def merging(self: Hl7v2, record: Any) -> Any:
+        mapped = plain(self, record)
+        if record.header.raw(10).startswith("merge"):  # what was known as B is A from now on
+            other = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "B"}]}
+            mapped.items.append(Item(f"{mapped.subject[:-1]}B", "shared", other))
+        return mapped
+
+    monkeypatch.setattr(Hl7v2, "map", merging)
+    clock = Clock()
+    server = Server(answers=lambda one: fault(one) if number_of(one) == "B0" else None)
+    async with still(tmp_path, server, clock=clock) as engine:
+        await take(engine, adt("B0", "B"), adt("merge", "A"), adt("A1", "A"), adt("B1", "B"), adt("C1", "C"))
+        await turn(engine)
+        assert server.numbers == ["C1"]
+        server.answers = lambda one: None
+        clock.now += 60
+        await turn(engine)
+        assert server.numbers[:3] == ["C1", "B0", "merge"] and sorted(server.numbers[3:]) == ["A1", "B1"]
 
 
 # ----------------------------------------------------------------------------------------------- older and newer
