@@ -8,7 +8,7 @@ that is what makes a second delivery change nothing. An adapter is found by the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 Resource = dict[str, Any]
 
@@ -133,7 +133,6 @@ class Identity:
     sent: str = ""
 
 
-@runtime_checkable
 class Identifying(Protocol):
     """An adapter that knows the names its senders give to messages; without this a message is its bytes alone."""
 

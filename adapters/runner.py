@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import cast
 
 from adapters.contract import Adapter, Identifying, Identity, Mapped, Parsed, Problem, Resource
 
@@ -70,7 +71,9 @@ def _one(adapter: Adapter, parsed: Parsed, recorded: str) -> Conversion:
 
 def identify(parsed: Parsed, adapter: Adapter) -> Identity:
     """What tells the message from others; the bytes alone where the adapter has no more to say."""
-    return adapter.identify(parsed) if isinstance(adapter, Identifying) else Identity("", parsed.raw)
+    if not hasattr(adapter, "identify"):
+        return Identity("", parsed.raw)
+    return cast(Identifying, adapter).identify(parsed)
 
 
 def now() -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from adapters.contract import Adapter, Identity, Parsed, Problem
@@ -125,23 +126,30 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------- what comes
     async def take(
-        self, source: str, content: bytes, name: str = "", adapter: str = "", broken: str = ""
+        self,
+        source: str,
+        content: bytes,
+        name: str = "",
+        adapter: str = "",
+        broken: str = "",
+        parsed: list[Parsed] | None = None,
     ) -> list[Arrival]:
         """The messages of a content, in their order; all of them are on disk when this returns.
 
-        `broken` says why the content is no whole message. Raises NoAdapter, JournalError.
+        `broken` says why the content is no whole message; `parsed` are its messages, if the caller has cut it already.
+        Raises NoAdapter, JournalError.
         """
         rules = self.sources[source]
         chosen = choose(content, name, adapter or rules.adapter)
-        if len(content) > INLINE_BYTES:
-            parsed, parts = await asyncio.to_thread(_cut, chosen, content, name, broken, rules.habits)
-        else:
-            parsed, parts = _cut(chosen, content, name, broken, rules.habits)
+        if broken:
+            parsed = [Parsed(content, "", None)]
+        cut = partial(_cut, chosen, content, name, parsed, rules.habits)
+        messages, parts = await asyncio.to_thread(cut) if len(content) > INLINE_BYTES else cut()
         taken = await self.journal.take(source, chosen.name, name, content, broken, parts, self.clock())
         self._arrived.set()
         return [
             Arrival(one, message, chosen, Received(one.id, source, 0, number))
-            for number, (one, message) in enumerate(zip(taken, parsed, strict=True))
+            for number, (one, message) in enumerate(zip(taken, messages, strict=True))
         ]
 
     async def keep(self, source: str, content: bytes, name: str) -> None:
@@ -305,11 +313,13 @@ class Engine:
             await asyncio.sleep(NAP_SECONDS)
 
 
-def _cut(adapter: Adapter, content: bytes, name: str, broken: str, habits: Habits) -> tuple[list[Parsed], list[Part]]:
+def _cut(
+    adapter: Adapter, content: bytes, name: str, parsed: list[Parsed] | None, habits: Habits
+) -> tuple[list[Parsed], list[Part]]:
     """The messages of a content, and what the journal tells them by."""
     with of_source(habits):
         try:
-            parsed = [Parsed(content, "", None)] if broken else adapter.parse(content, name)
+            parsed = adapter.parse(content, name) if parsed is None else parsed
         except Exception as error:  # a mistake in an adapter: the content is kept, and read again when it is mended
             parsed = [Parsed(content, "", None, [broke_off(error)])]
         return parsed, [_part(adapter, one) for one in parsed]

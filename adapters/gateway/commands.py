@@ -47,8 +47,11 @@ def serve(configuration: "Configuration") -> None:
     from adapters.gateway.running import NotStarted, run
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    import uvloop
+
     try:
-        asyncio.run(run(configuration, typer.echo))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(configuration, typer.echo))
     except (ConfigurationError, JournalError, NotStarted) as error:
         give_up(str(error))
 

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -19,7 +18,6 @@ from adapters.listeners.hl7v2_receiver import Receiver
 from adapters.listeners.http_intake import Intake, http_server
 from adapters.listeners.mllp import Limits, serve_mllp
 
-SWITCH_SECONDS = 0.001  # threads that map must not keep the one that writes the journal, and those who wait for it
 Say = Callable[[str], None]
 
 
@@ -64,7 +62,6 @@ async def engine(configuration: Configuration) -> AsyncIterator[Engine]:
 
 async def run(configuration: Configuration, say: Say) -> None:
     """Listens, maps and delivers until SIGINT or SIGTERM. Raises NotStarted, JournalError, ConfigurationError."""
-    sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

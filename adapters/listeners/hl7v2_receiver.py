@@ -42,7 +42,7 @@ class Receiver:
         if all(isinstance(one.record, Message) and is_acknowledgment(one.record) for one in parsed):
             return Answer(b"")
         try:
-            arrivals = await self._engine.take(self._source, content, adapter=ADAPTER)
+            arrivals = await self._engine.take(self._source, content, adapter=ADAPTER, parsed=parsed)
         except JournalError as error:
             problem = Problem("error", "transient", f"{error}; send it again")
             return Answer(b"".join(self._first(one.record, [problem], again=True) for one in parsed))
