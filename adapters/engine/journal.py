@@ -13,7 +13,7 @@ from adapters.delivery import Delivery, Written
 from adapters.engine.journal_file import JournalFile, JournalFull, used_bytes
 from adapters.engine.records import Claim, Facts, Part, Received, Result, Taken
 
-LEASE_SECONDS = 300.0  # longer than the slowest delivery: four requests of 60 s
+LEASE_SECONDS = 900.0  # longer than the slowest delivery: four requests of 60 s, behind another such
 
 
 class Journal:

@@ -20,6 +20,7 @@ BATCH = 256  # jobs in one commit
 BUSY_SECONDS = 20.0  # how long another process (`tiercare journal`) may hold the file
 KEPT_FREE_PAGES = 2048  # pages of deleted messages that the file keeps for the next ones
 
+LAYOUT = 1  # of the tables below; kept in the file
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS content (
   id INTEGER PRIMARY KEY, source TEXT NOT NULL, adapter TEXT NOT NULL, name TEXT NOT NULL, broken TEXT NOT NULL,
@@ -84,7 +85,11 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(SCHEMA)
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > LAYOUT:
+            connection.close()
+            raise JournalError(f"the journal {path} was written by a newer tiercare (layout {found})")
+        connection.executescript(f"{SCHEMA} PRAGMA user_version = {LAYOUT};")
     except (sqlite3.Error, OSError) as error:
         raise JournalError(f"the journal {path} cannot be opened: {error}") from None
     return connection

@@ -678,3 +678,11 @@ async def test_a_journal_that_cannot_be_opened_is_one_plain_sentence(tmp_path: P
     with pytest.raises(JournalError, match=r"journal\.sqlite cannot be opened"):
         async with still(tmp_path, Server()):
             pass
+
+
+async def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    async with still(tmp_path, Server()) as engine:
+        engine.journal.file.submit(lambda db: db.execute("PRAGMA user_version = 99").fetchall()).result()
+    with pytest.raises(JournalError, match="newer tiercare"):
+        async with still(tmp_path, Server()):
+            pass
