@@ -243,7 +243,7 @@ class Engine:
             mapped = conversion.mapped
             fault = _fault(conversion.problems) if conversion.failed else None
             version = conversion.adapter.version
-            patients = tuple(item.key for item in mapped.items if item.resource["resourceType"] == "Patient")
+            patients = tuple(item.key for item in mapped.items if item.resource.get("resourceType") == "Patient")
             found.append(Facts(message.id, message.source, mapped.kind, mapped.subject, version, fault, patients))
         return found
 

@@ -16,6 +16,7 @@ from adapters.engine.records import Claim, Result
 from adapters.runner import Conversion
 
 AHEAD = 2  # claims for each thread: one under way, one that waits for it
+SETTLING_SECONDS = (0.1, 1.0, 5.0)  # pauses when a full disk does not take an outcome
 TROUBLE = 3  # messages in a row that a destination answers with a fault of its own, until it is left alone
 
 
@@ -200,10 +201,12 @@ class Lane:
         return Result("again", problem=problem, due=now + wait, answered=answered)
 
     async def _settle(self, claim: Claim, result: Result, now: float) -> bool:
-        try:
-            return await self._journal.settle(claim, result, now)
-        except JournalError:  # the lease ends, it is delivered again, and the destination finds nothing new in it
-            return True
+        for pause in SETTLING_SECONDS:
+            try:
+                return await self._journal.settle(claim, result, now)
+            except JournalError:
+                await asyncio.sleep(pause)
+        return True  # the lease ends, it is delivered again, and the destination finds nothing new in it
 
     async def _pause(self, delivery: Delivery, now: float) -> None:
         self._trouble += 1

@@ -97,8 +97,8 @@ def states(engine: Engine) -> dict[int, str]:
 
 
 def still(folder: Path, *servers: Server, **more: Any) -> Any:
-    """An engine that does nothing by itself."""
-    return engine_on(folder, *servers, **{"ack": "stored", "started": False, **more})
+    """An engine that does nothing by itself, and one thing after another."""
+    return engine_on(folder, *servers, **{"ack": "stored", "started": False, "parallel": 1, **more})
 
 
 # ------------------------------------------------------------------------------------------------ exactly once
