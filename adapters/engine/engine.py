@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from adapters.contract import Adapter, Identity, Parsed, Problem
+from adapters.contract import Adapter, Parsed, Problem
 from adapters.delivery import Delivery
+from adapters.engine.cutting import cut
 from adapters.engine.journal import Journal
 from adapters.engine.journal_file import JournalError
 from adapters.engine.lanes import Destination, Lane, Settled
-from adapters.engine.loading import Loader, broke_off
-from adapters.engine.records import FINAL, Facts, Part, Received, Taken, seconds
+from adapters.engine.loading import Loader
+from adapters.engine.records import FINAL, Facts, Part, Received, Taken
 from adapters.engine.retention import Retention, tidy
-from adapters.kit.habits import Habits, of_source
+from adapters.kit.habits import Habits
 from adapters.registry import choose
-from adapters.runner import Conversion, identify
+from adapters.runner import Conversion
 
 _log = logging.getLogger(__name__)
 
@@ -143,8 +144,8 @@ class Engine:
         chosen = choose(content, name, adapter or rules.adapter)
         if broken:
             parsed = [Parsed(content, "", None)]
-        cut = partial(_cut, chosen, content, name, parsed, rules.habits)
-        messages, parts = await asyncio.to_thread(cut) if len(content) > INLINE_BYTES else cut()
+        work = partial(cut, chosen, content, name, parsed, rules.habits)
+        messages, parts = await asyncio.to_thread(work) if len(content) > INLINE_BYTES else work()
         taken = await self.journal.take(source, chosen.name, name, content, broken, parts, self.clock())
         self._arrived.set()
         return [
@@ -311,27 +312,6 @@ class Engine:
             except JournalError as error:
                 _log.error("journal: %s", error)
             await asyncio.sleep(NAP_SECONDS)
-
-
-def _cut(
-    adapter: Adapter, content: bytes, name: str, parsed: list[Parsed] | None, habits: Habits
-) -> tuple[list[Parsed], list[Part]]:
-    """The messages of a content, and what the journal tells them by."""
-    with of_source(habits):
-        try:
-            parsed = adapter.parse(content, name) if parsed is None else parsed
-        except Exception as error:  # a mistake in an adapter: the content is kept, and read again when it is mended
-            parsed = [Parsed(content, "", None, [broke_off(error)])]
-        return parsed, [_part(adapter, one) for one in parsed]
-
-
-def _part(adapter: Adapter, parsed: Parsed) -> Part:
-    try:
-        known = identify(parsed, adapter)
-    except Exception:  # a mistake in an adapter: the message is known by its bytes alone
-        known = Identity("", parsed.raw)
-    span = seconds(known.sent)
-    return Part(hashlib.sha256(known.content).digest(), known.key, span[0] if span else None)
 
 
 def _fault(problems: Sequence[Problem]) -> Problem:
