@@ -13,6 +13,7 @@ from adapters.runner import Conversion
 if TYPE_CHECKING:  # HTTP and the table are loaded when a command needs them
     from adapters.delivery import Target
     from adapters.feeding import Report
+    from adapters.gateway.configuration import Configuration
 
 Send = Annotated[str, typer.Option("--send", metavar="URL", help="FHIR base URL of the server to send to.")]
 AdapterName = Annotated[str, typer.Option("--adapter", metavar="NAME", help="Do not guess the format.")]
@@ -84,57 +85,40 @@ def listen(
 ) -> None:
     """Takes messages by MLLP and HTTP, sends them to a FHIR server, and acknowledges after its commit; until Ctrl-C.
 
+    `tiercare gateway` does more: several sources and destinations, folders, a journal that outlives a crash.
+
     An HL7 v2 message is answered AA when its resources are stored, AE when it is at fault (its raw bytes are kept),
     AR when the server is out of reach or the type is not supported.
     """
-    import asyncio
-    import logging
-    import signal
+    from tempfile import TemporaryDirectory
+
+    from adapters.gateway.commands import serve
 
     if mllp is None and http is None:
         _give_up("say where to listen: --mllp PORT, --http PORT, or both")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    target = _target(send)
+    _target(send).close()
     if allow_open:
         typer.echo(f"WARNING: {host} takes messages from anyone who reaches it", err=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        asyncio.run(_listen(host, mllp, http, target, allow_open))
-    except KeyboardInterrupt:
-        pass
-    except OSError as error:
-        _give_up(f"cannot listen on {host}: {error.strerror or error}")
-    except ValueError as error:  # an address that is not loopback
-        _give_up(str(error))
-    finally:
-        target.close()
+    with TemporaryDirectory(prefix="tiercare-listen-") as folder:
+        serve(_simple(send, {"mllp": mllp, "http": http}, host, allow_open, Path(folder)))
 
 
-async def _listen(host: str, mllp: int | None, http: int | None, target: "Target", allow_open: bool) -> None:
-    """Both listeners until a KeyboardInterrupt. A message cut off by it has no answer: its sender sends it again."""
-    import asyncio
-    import contextlib
-    import socket
+def _simple(url: str, ports: dict[str, int | None], host: str, allow_open: bool, folder: Path) -> "Configuration":
+    """The gateway's simple form: one destination, answers after its commit, so the journal need not outlive it."""
+    from adapters.engine.engine import Source
+    from adapters.engine.retention import Retention
+    from adapters.gateway.configuration import Configuration, Input, Output, options
 
-    from adapters.listeners.hl7v2_receiver import Receiver
-    from adapters.listeners.http_intake import Intake, http_server
-    from adapters.listeners.mllp import serve_mllp
-
-    receiver = Receiver(target)
-    async with contextlib.AsyncExitStack() as stack:
-        if mllp is not None:
-            listener = await serve_mllp(host, mllp, receiver.handle, refuse=receiver.refuse, allow_open=allow_open)
-            stack.callback(listener.close)
-            typer.echo(f"HL7 v2 over MLLP on {host}:{listener.sockets[0].getsockname()[1]}, to {target.base}")
-        if http is not None:
-            server = http_server(host, http, Intake(receiver.handle, target), allow_open=allow_open)
-            bound = socket.create_server((host, http), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-            at = f"http://{host}:{bound.getsockname()[1]}"
-            typer.echo(f"POST {at}/hl7v2 (HL7 v2) and {at}/feed (all formats), to {target.base}")
-            await server.serve(sockets=[bound])
-        else:
-            await asyncio.Event().wait()
+    inputs = [
+        Input(
+            Source(kind, kind, ("server",), "committed"),
+            options(kind, host=host, port=port, allow_open=allow_open, enhanced=False),
+        )
+        for kind, port in ports.items()
+        if port is not None
+    ]
+    server = Output("server", url.rstrip("/"))
+    return Configuration(folder / "journal.sqlite", 1 << 30, Retention({"delivered": 3600.0}), (server,), tuple(inputs))
 
 
 def _tell(file: Path, conversion: Conversion, explain: bool) -> None:

@@ -116,3 +116,26 @@ class Adapter(Protocol):
         `recorded` is the instant of this conversion (Provenance.recorded), the only thing that differs between runs.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a message from all others of its source.
+
+    key      the sender's own name for it (MSH-3/4/10, document number, row key), '' when it has none: another message
+             with the same name is a correction of it.
+    content  the bytes that are the same when the message is sent again: all but the time of sending.
+    sent     when the sender says it was sent (FHIR dateTime), '' if it does not say.
+    """
+
+    key: str
+    content: bytes
+    sent: str = ""
+
+
+class Identifying(Protocol):
+    """An adapter that knows the names its senders give to messages; without this a message is its bytes alone."""
+
+    def identify(self, parsed: Parsed) -> Identity:
+        """Cheap, pure, never raises for bad input."""
+        ...

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.contract import Mapped, Parsed, Problem, Resource
+from adapters.contract import Identity, Mapped, Parsed, Problem, Resource
 from adapters.hl7v2 import bundle as _bundle
 from adapters.hl7v2 import parse as _parse
+from adapters.hl7v2.identity import identify
 from adapters.hl7v2.map import map_message
 
 
@@ -21,6 +22,9 @@ class Hl7v2:
 
     def parse(self, content: bytes, name: str) -> list[Parsed]:
         return _parse.parse(content)
+
+    def identify(self, parsed: Parsed) -> Identity:
+        return identify(parsed)
 
     def map(self, record: Any) -> Mapped:
         return map_message(record)
