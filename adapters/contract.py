@@ -75,6 +75,19 @@ class Parsed:
 
 
 @dataclass(slots=True)
+class Leaves:
+    """What became of every leaf of a message that says something: a component of HL7 v2, a DE value, a column.
+
+    A leaf is mapped only when it lands in its own R4 element or a coded Observation; narrative, Binary, Basic and
+    catch-all extensions do not count. `listed` has all the others: (place, line, reason).
+    """
+
+    present: int = 0
+    mapped: int = 0
+    listed: list[tuple[str, int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Mapped:
     """What a message means in FHIR. `when` is the time the source gave the message (FHIR dateTime), '' if none."""
 
@@ -85,6 +98,9 @@ class Mapped:
     trace: list[Trace] = field(default_factory=list)
     when: str = ""
     subject: str = ""  # key of the patient's item, if there is one
+    leaves: Leaves | None = None  # None: the adapter does not count them
+    document: Resource = field(default_factory=dict)  # what the message says of itself: more elements of the raw
+    provenance: Resource = field(default_factory=dict)  # message's DocumentReference and of the Provenance
 
     @property
     def failed(self) -> bool:

@@ -1,4 +1,4 @@
-"""The HL7 v2 adapter (v2.3 to v2.8, pipe-delimited): ADT^A01, A03, A08 and REF^I12."""
+"""The HL7 v2 adapter (v2.2 to v2.8, pipe-delimited); tables/events.csv has the message types."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ class Hl7v2:
     """See adapters.contract.Adapter. `version` changes whenever the same message would give other resources."""
 
     name = "hl7v2"
-    version = "1"
-    title = "HL7 v2: ADT^A01, ADT^A03, ADT^A08, REF^I12"
+    version = "2"
+    title = "HL7 v2: ADT, ORM, OMG, OML, OMI, OMP, ORU, OUL, MDM, REF, RRI, SIU, RDE, RDS, RAS, VXU, PPR, BAR, DFT, ACK"
 
     def recognises(self, content: bytes, name: str) -> bool:
         return _parse.recognises(content)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from adapters.contract import Parsed, Problem
-from adapters.hl7v2.message import SEGMENT, Delimiters, Line, Message
+from adapters.hl7v2.delimiters import Delimiters
+from adapters.hl7v2.message import SEGMENT, Line, Message
 from adapters.kit.charset import decode
 
 CONTENT_TYPE = "x-application/hl7-v2+er7"

@@ -121,6 +121,11 @@ def _document(
             document["date"] = mapped.when
         if converted and mapped.subject:
             document["subject"] = {"reference": f"urn:uuid:{id_of(mapped.subject)}"}
+        for element, content in mapped.document.items() if converted else ():
+            if element == "format":
+                document["content"][0]["format"] = content
+            else:
+                document[element] = content
     if not converted:
         reasons = [p for p in problems if p.severity in ("fatal", "error")]
         document["description"] = "not converted: " + "; ".join(sentence(p) for p in reasons)[:_TEXT_MAX]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.hl7v2 import ADAPTER
-from adapters.hl7v2.message import Delimiters, Escapes, Line, Message
+from adapters.hl7v2.delimiters import Delimiters, Escapes
+from adapters.hl7v2.message import Line, Message
 
 SAMPLES = Path(__file__).parents[2] / "adapters" / "samples" / "hl7v2"
 HEADER = "MSH|^~\\&|HIS|TEST_HOSPITAL|||20240101||ADT^A01|1|P|2.4"
@@ -124,7 +125,7 @@ def test_reading_any_segment_never_raises(fields: list[str]) -> None:
     for number in range(10):
         for value in segment.values(number):
             value.component(1), value.component(2, 2), value.whole, value.null
-    assert isinstance(list(segment.unread()), list)
+    assert isinstance(list(segment.leaves()), list)
 
 
 # -------------------------------------------------------------------------------------------------- charset

@@ -1,0 +1,309 @@
+"""PID, PD1, NK1, GT1 -> Patient with its contacts, and RelatedPerson for the mother and the guarantor."""
+
+from collections.abc import Callable
+from typing import Any
+
+from adapters.contract import Mode, Resource
+from adapters.hl7v2.map_context import Context, filled
+from adapters.hl7v2.map_datatypes import code_system, coded, flag, id_type, identifier
+from adapters.hl7v2.map_names import address, home_phone, name, names, telecom, work_phone
+from adapters.hl7v2.map_people import named_organization, practitioner
+from adapters.hl7v2.message import Segment, Value
+from adapters.kit import people
+from adapters.kit.resource import Made
+
+EXT = "http://hl7.org/fhir/StructureDefinition/"
+ETHNIC_GROUP = "http://hl7.org.cn/fhir/sd/ehr/StructureDefinition/ext-person-ethnicGroup"
+ROLE_CODE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+_KINDS = {
+    3: "",
+    2: "",
+    4: "",
+    18: "AN",
+    19: "SS",
+}  # PID fields, and what CX they hold
+
+
+def patient(context: Context, segment: Segment, mode: Mode) -> Made | None:
+    """PID -> Patient. The identifier that is surest stands first: it is what the patient is matched by."""
+    ranked = _identifiers(context, segment)
+    first = next((item for item in ranked if item[0] is not None), None)
+    if first is None:
+        text = "the patient has no identifier with a value (PID-3, PID-2 and PID-4 are empty)"
+        context.problem("error", "required", text, "PID-3", segment.line)
+        return None
+    identity = first[1]
+    context.patient_key = context.key("patient", f"{identity.get('system', '')}|{identity['value']}")
+    made = context.made(context.patient_key)
+    if made is not None:  # the same patient once more: the message repeats itself for its next order
+        context.patient = made
+        _repeated(segment)
+        return made
+    made = context.patient = context.make("Patient", context.patient_key, mode)
+    for rank, one, value in [first, *(item for item in ranked if item is not first)]:
+        if rank is None:
+            text = f"{one['value']} ({one['type']['text']}) identifies no person"
+            context.problem("information", "unmapped", text, value.place, value.line)
+        else:
+            made.add("identifier", one, value.place, value.line)
+    for field in (5, 9):
+        for value in segment.values(field):
+            for one in names(context, value):
+                made.add("name", one, value.place, value.line)
+    _born(context, made, segment)
+    context.fill(made, segment, ((8, "gender", gender), (16, "maritalStatus", _marital)))
+    _reach(context, made, segment)
+    _language(context, made, segment)
+    _extensions(context, made, segment)
+    _mother(context, segment)
+    return made
+
+
+def _repeated(segment: Segment) -> None:
+    for number in range(1, len(segment.fields())):
+        for value in segment.values(number):
+            value.taken()
+
+
+def _identifiers(context: Context, segment: Segment) -> list[tuple[int | None, Resource, Value]]:
+    """(rank, Identifier, where from) of PID-3, 2, 4, 18, 19, 20; best rank first, the source's order within a rank."""
+    found = []
+    for field, kind in _KINDS.items():
+        for value in segment.values(field):
+            made = identifier(context, value, kind)
+            if made is not None:
+                found.append((made[0], made[1], value))
+    licence = segment.value(20)  # a DLN, not a CX: number, issuing authority
+    if licence.said(1):
+        system = context.local("id", licence.said(2), "DL")
+        own = {"type": id_type("DL", "DL"), "system": system, "value": licence.said(1)}
+        period = context.period(Value(segment, 0, 0, ""), licence, (1, 3))
+        found.append((2, own | ({"period": period} if period else {}), licence))
+    return sorted(found, key=lambda item: 9 if item[0] is None else item[0])
+
+
+def _born(context: Context, made: Made, segment: Segment) -> None:
+    value = segment.value(7)
+    at = context.when(value)
+    made.put("birthDate", at.partition("T")[0], value.place, value.line)
+    if "T" in at:
+        made.put("_birthDate", {"extension": [{"url": f"{EXT}patient-birthTime", "valueDateTime": at}]})
+    died, dead = segment.value(29), segment.value(30)
+    at = context.when(died)
+    if at:
+        made.put("deceasedDateTime", at, died.place, died.line)
+        context.traced(made, "deceasedDateTime", dead.taken())
+    else:
+        made.put("deceasedBoolean", flag(context, dead), dead.place, dead.line)
+    twin, order = segment.value(24), segment.value(25)
+    number = order.component(1)
+    if twin.component(1).upper() == "Y" and number.isdecimal() and 0 < int(number) < 20:
+        made.put("multipleBirthInteger", int(number), order.place, order.line)
+        context.traced(made, "multipleBirthInteger", twin)
+    else:
+        made.put("multipleBirthBoolean", flag(context, twin), twin.place, twin.line)
+
+
+def _marital(context: Context, value: Value) -> Resource | None:
+    value.component(3)
+    return people.marital(value.component(1), value.component(2))
+
+
+def gender(context: Context, value: Value) -> str | None:
+    """administrative-gender of table 0001 or GB/T 2261.1; a code we do not know stays in a warning."""
+    code = value.taken().said(1)
+    if not code:
+        return None
+    row = context.row("gender", code)
+    known = row[0] if row else people.gender(code)
+    if known is None:
+        context.unknown(value, code, "administrative sex")
+    return known
+
+
+def _reach(context: Context, made: Made, segment: Segment) -> None:
+    for value in segment.values(11):
+        if value.component(7) in ("N", "BDL"):  # place of origin or of birth, not an address to write to
+            _extend(made, f"{EXT}patient-birthPlace", "valueAddress", address(context, value), value)
+        else:
+            made.add("address", address(context, value), value.place, value.line)
+    county = segment.value(12)
+    if county.said(1) and made.resource.get("address") and "district" not in made.resource["address"][0]:
+        made.resource["address"][0]["district"] = county.said(2) or county.said(1)
+        context.traced(made, "address[0].district", county)
+    phones = ((13, "telecom[]", home_phone), (14, "telecom[]", work_phone), (40, "telecom[]", telecom))
+    context.fill(made, segment, phones)
+
+
+def _language(context: Context, made: Made, segment: Segment) -> None:
+    value = segment.value(15)
+    language = coded(context, value)
+    if language:
+        made.put("communication", [{"language": language}], value.place, value.line)
+
+
+def _nested(context: Context, value: Value) -> list[Resource] | None:
+    concept = coded(context, value)
+    return [{"url": "code", "valueCodeableConcept": concept}] if concept else None
+
+
+def _birthplace(context: Context, value: Value) -> Resource | None:
+    text = value.said(1)
+    return {"text": text} if text else None
+
+
+def _ethnic(context: Context, value: Value) -> Resource | None:
+    """民族: `1^汉族`, `HA^汉族`, `^汉族^1`, `^^汉族`."""
+    code, display, third = value.said(1), value.said(2), value.said(3)
+    if not code and third:
+        code, display = (third, display) if display else ("", third)
+        third = ""
+    system = code_system(context, third) or context.local("code", value.place)
+    made = filled({"system": system, "code": code, "display": display})
+    return made if len(made) > 1 else None
+
+
+def _family(context: Context, value: Value) -> str:
+    return value.said(1)
+
+
+_EXTENSIONS: tuple[tuple[int, str, str, Callable[[Context, Value], Any]], ...] = (
+    (23, f"{EXT}patient-birthPlace", "valueAddress", _birthplace),
+    (22, ETHNIC_GROUP, "valueCoding", _ethnic),
+    (6, f"{EXT}patient-mothersMaidenName", "valueString", _family),
+    (17, f"{EXT}patient-religion", "valueCodeableConcept", coded),
+    (26, f"{EXT}patient-citizenship", "extension", _nested),
+    (28, f"{EXT}patient-nationality", "extension", _nested),
+)
+
+
+def _extensions(context: Context, made: Made, segment: Segment) -> None:
+    for number, url, kind, read in _EXTENSIONS:
+        if segment.raw(number):
+            value = segment.value(number)
+            _extend(made, url, kind, read(context, value), value)
+    species, breed = segment.value(35), segment.value(36)
+    parts = [("species", coded(context, species)), ("breed", coded(context, breed))]
+    inner = [{"url": url, "valueCodeableConcept": concept} for url, concept in parts if concept]
+    if parts[0][1]:
+        _extend(made, f"{EXT}patient-animal", "extension", inner, species)
+        context.traced(made, "extension", breed)
+
+
+def _extend(made: Made, url: str, kind: str, content: Any, source: Value) -> None:
+    """Adds an extension once; the first field that fills it wins."""
+    if content and not any(extension["url"] == url for extension in made.resource.get("extension", [])):
+        made.add("extension", {"url": url, kind: content}, source.place, source.line)
+
+
+# ----------------------------------------------------------------------------------- PD1, NK1, GT1, mother
+def additional(context: Context, segment: Segment) -> None:
+    """PD1 -> Patient.generalPractitioner (the person of PD1-4, the institution of PD1-3)."""
+    if context.patient is not None:
+        rows = ((4, "generalPractitioner[]", practitioner), (3, "generalPractitioner[]", named_organization))
+        context.fill(context.patient, segment, rows)
+        value = segment.value(14)
+        _extend(context.patient, f"{EXT}patient-congregation", "valueString", value.said(1), value)
+
+
+_PHONES = ((5, ""), (6, "work"), (40, ""), (41, ""), (31, ""))
+
+
+def contact(context: Context, segment: Segment) -> None:
+    """NK1 -> Patient.contact; one without a name, a phone or an address says too little (rule pat-1)."""
+    if context.patient is None or context.repeats(segment):
+        return
+    relations = [(coded(context, value), value) for value in (segment.value(3), segment.value(7))]
+    points = [(telecom(context, value, use), value) for number, use in _PHONES for value in segment.values(number)]
+    named = next(((n, v) for number in (2, 30) for v in segment.values(number) if (n := name(context, v))), None)
+    lives = next(((a, v) for number in (4, 32) for v in segment.values(number) if (a := address(context, v))), None)
+    employer, start = segment.value(13), segment.value(8)
+    organization = employer.said(1)
+    sex = segment.value(15)
+    content = filled(
+        {
+            "relationship": [concept for concept, _ in relations if concept],
+            "name": named and named[0],
+            "telecom": [point for point, _ in points if point],
+            "address": lives and lives[0],
+            "gender": gender(context, sex),
+            "organization": {"display": organization} if organization else None,
+            "period": context.period(start, segment.value(9)),
+        }
+    )
+    if not any(element in content for element in ("name", "telecom", "address", "organization")):
+        text = "the contact has no name, phone or address; left out"
+        context.problem("warning", "incomplete", text, segment.name, segment.line)
+        return
+    made = context.patient
+    made.add("contact", content)
+    at = f"contact[{len(made.resource['contact']) - 1}]"
+    context.traced(made, f"{at}.relationship", *(value for concept, value in relations if concept))
+    context.traced(made, f"{at}.telecom", *(value for point, value in points if point))
+    context.traced(made, f"{at}.name", *([named[1]] if named else []))
+    context.traced(made, f"{at}.address", *([lives[1]] if lives else []))
+    context.traced(made, f"{at}.gender", *([sex] if "gender" in content else []))
+    context.traced(made, f"{at}.organization", *([employer] if organization else []))
+    context.traced(made, f"{at}.period", *([start, segment.value(9)] if "period" in content else []))
+
+
+def guarantor(context: Context, segment: Segment) -> None:
+    """GT1 -> RelatedPerson, the guarantor of the patient."""
+    if context.patient is None or context.repeats(segment):
+        return
+    who = segment.value(3).said(1) + segment.value(3).said(2) or segment.value(2).said(1)
+    if not who:
+        context.problem(
+            "warning", "incomplete", "the guarantor has no name and no number; left out", "GT1-3", segment.line
+        )
+        return
+    made = context.make("RelatedPerson", context.own_key(context.short(context.patient), "guarantor", who), "owned")
+    made.put("patient", context.subject(), "PID-3")
+    role = {"coding": [{"system": ROLE_CODE, "code": "GUAR", "display": "guarantor"}], "text": "guarantor"}
+    made.add("relationship", role)
+    context.fill(made, segment, _GUARANTOR)
+    period = context.period(segment.value(13), segment.value(14))
+    made.put("period", period, "GT1-13", segment.line)
+    context.traced(made, "period", segment.value(14))
+
+
+def _own_number(context: Context, value: Value) -> Resource | None:
+    found = identifier(context, value)
+    return found[1] if found else None
+
+
+def _social(context: Context, value: Value) -> Resource | None:
+    found = identifier(context, value, "SS")
+    return found[1] if found else None
+
+
+def _day(context: Context, value: Value) -> str:
+    return context.day(value)
+
+
+_GUARANTOR = (
+    (2, "identifier[]", _own_number),
+    (12, "identifier[]", _social),
+    (11, "relationship[]", coded),
+    (3, "name[]", name),
+    (4, "name[]", name),
+    (6, "telecom[]", home_phone),
+    (7, "telecom[]", work_phone),
+    (9, "gender", gender),
+    (8, "birthDate", _day),
+    (5, "address[]", address),
+)
+
+
+def _mother(context: Context, segment: Segment) -> None:
+    """PID-21 -> RelatedPerson: the mother, known by her number."""
+    value = segment.value(21)
+    number = _own_number(context, value)
+    if number is None or context.patient is None:
+        return
+    made = context.make("RelatedPerson", context.own_key(context.short(context.patient), "mother"), "owned")
+    made.add("identifier", number, value.place, value.line)
+    made.put("patient", context.subject(), "PID-3")
+    made.add("relationship", {"coding": [{"system": ROLE_CODE, "code": "MTH", "display": "mother"}], "text": "mother"})
+    maiden = segment.value(6)
+    made.add("name", name(context, maiden), maiden.place, maiden.line)
