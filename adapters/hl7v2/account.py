@@ -2,7 +2,7 @@
 
 from adapters.contract import Leaves
 from adapters.hl7v2.map_context import Context
-from adapters.hl7v2.message import Leaf, Segment, said
+from adapters.hl7v2.message import NULL, Leaf, Segment, said
 
 ENVELOPE = frozenset({"MSH", "SFT", "EVN", "UAC", "MSA", "ERR", "DSC"})
 """Segments about the message itself: their unread fields are no clinical content and are counted, not reported."""
@@ -18,18 +18,30 @@ _SHOWN = 60  # characters of an unmapped value that a person needs to recognise 
 def account(context: Context, strangers: list[Segment]) -> None:
     """Counts the components and reports those that no rule maps. A component is mapped when a rule has read it and the
     element that came of it is traced to its field."""
-    traced = {(trace.line, trace.field) for trace in context.mapped.trace} | context.in_envelope
+    traced = {(trace.line, trace.field) for trace in context.mapped.trace}
+    traced |= context.in_envelope
     leaves = context.mapped.leaves = Leaves()
+    present = mapped = 0
     for segment in context.message.segments:
-        found = list(segment.leaves())
-        leaves.present += len(found)
-        rest = []
-        for leaf in found:
-            if leaf.read and (leaf.line, leaf.value) in traced:
-                leaves.mapped += 1
-            else:
-                rest.append(leaf)
-        _listed(context, leaves, segment, rest)
+        rest: list[Leaf] = []
+        line = segment.line
+        for number, repetition, text in segment.parts():
+            place = segment.place(number, repetition)
+            landed = (line, place) in traced
+            parts = segment.components(text)
+            for at, part in enumerate(parts, 1):
+                if not part or part == NULL or part.isspace():
+                    continue
+                present += 1
+                read = segment.was_read(number, repetition, at)
+                if landed and read:
+                    mapped += 1
+                else:
+                    name = place if len(parts) == 1 else f"{place}.{at}"
+                    rest.append(Leaf(name, place, line, part.strip(), read))
+        if rest:
+            _listed(context, leaves, segment, rest)
+    leaves.present, leaves.mapped = present, mapped
     for segment in strangers:
         if segment.touched:
             text = f"stands where {context.event.structure} has no place for it; put with the group before it"

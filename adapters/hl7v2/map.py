@@ -52,9 +52,27 @@ def event_of(message: Message, site: Site = DEFAULT) -> Event:
     """The row of a message's type, or of what its site says that it is. Without structure when there is none."""
     kind = message.type
     known = codes.table(TABLES, "events")
-    name = site.events.get(kind, kind)
-    row = known.get(name) or known.get(name.partition("^")[0])
+    name = site.events.get(kind) or _named(message, kind, known)
+    row = known.get(name)
     return Event(name, row[0], row[1], row[2]) if row else Event(name)
+
+
+def _named(message: Message, kind: str, known: dict[str, tuple[str, ...]]) -> str:
+    """The event of a message that writes its type in one part: `ADT_A01`, or `ADT` with the event in EVN-1, or `ORU`,
+    which has one that all mean."""
+    if "^" in kind or not kind or kind in known:
+        return kind if kind in known or not kind.startswith("ACK^") else "ACK"
+    joined = kind.replace("_", "^")
+    if joined in known:
+        return joined
+    entered = message.first("EVN")
+    event = entered.value(1).component(1).upper() if entered is not None else ""
+    if event:
+        return f"{kind}^{event}"
+    return next((name for name in known if name.startswith(f"{kind}^") and kind in _ONE_EVENT), kind)
+
+
+_ONE_EVENT = ("ORU", "ORM", "OMG", "OML", "OMP", "VXU", "RDE", "RDS", "RAS")
 
 
 def _supported() -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from adapters.contract import Mapped, Mode, Resource, Trace
@@ -98,7 +99,7 @@ class Context:
 
         The facility itself as authority is left out: some messages name it, others do not.
         """
-        parts = [quote(name, safe=".-_") for name in names if name]
+        parts = [_quoted(name) for name in names if name]
         return ":".join(["urn:tiercare:hl7v2", self.issuer, *(part for part in parts if part != self.issuer)])
 
     def key(self, *parts: str) -> str:
@@ -191,6 +192,11 @@ class Context:
                 for value in segment.values(number):
                     value.taken()
         return count > 1
+
+
+@lru_cache(maxsize=4096)  # the names of a sender's own numberings are few
+def _quoted(name: str) -> str:
+    return quote(name, safe=".-_")
 
 
 def filled(resource: Resource) -> Resource:

@@ -190,7 +190,7 @@ def identifier(context: Context, value: Value, kind: str = "") -> tuple[int | No
         "type": id_type(code or "", kind) if kind else None,
         "system": system,
         "value": number,
-        "period": context.period(value, value, (7, 8)),
+        "period": context.period(value, value, (7, 8)) if len(value.components()) > 6 else None,
         "assigner": filled({"display": value.said(6)}),
     }
     return (None if rank == "-" else int(rank)), filled(made)

@@ -15,7 +15,7 @@ def names(context: Context, value: Value, first: int = 1) -> list[Resource]:
 
     A bare Chinese name in one component is split; pinyin beside it becomes a second name.
     """
-    family, given, middle, suffix, prefix, degree = (value.said(first + i) for i in range(6))
+    family, given, middle, suffix, prefix, degree = value.all_said(first, first + 5)
     row = context.row("name_use", value.component(first + 6)) if first == 1 else None
     pinyin = ""
     if suffix and suffix.isascii() and _HAN.search(family):
@@ -32,7 +32,7 @@ def names(context: Context, value: Value, first: int = 1) -> list[Resource]:
     ends = [part for part in (suffix, degree, value.said(14) if first == 1 else "") if part]
     if ends:
         name["suffix"] = ends
-    if first == 1:
+    if first == 1 and len(value.components()) > 11:
         period = context.period(value, value, (12, 13))
         if period:
             name["period"] = period
@@ -50,13 +50,14 @@ def name(context: Context, value: Value) -> Resource | None:
 
 def address(context: Context, value: Value) -> Resource | None:
     """Address of an XAD (or a plain text); None when it says nothing (`无`, `同上`)."""
-    parts = {n: value.said(n) for n in (1, 2, 3, 4, 5, 6, 8, 9)}
+    parts = dict(enumerate(value.all_said(1, 9), 1))
     street = value.said(1, 2) if "&" in value.text else ""
     if street and parts[1]:
         parts[1] = f"{parts[1]} {street}"
+    kind_of = parts.pop(7)
     if not any(parts.values()):
         return None
-    use, kind = context.row("address_use", value.component(7)) or ("", "")
+    use, kind = context.row("address_use", kind_of) or ("", "")
     lines = [parts[n] for n in (1, 2, 8) if parts[n]]
     whole = [parts[n] for n in (6, 4, 3, 9, 1, 2, 8) if parts[n]]
     chinese = bool(_HAN.search("".join(whole)))
@@ -71,7 +72,7 @@ def address(context: Context, value: Value) -> Resource | None:
         "state": parts[4],
         "postalCode": parts[5],
         "country": parts[6],
-        "period": context.period(value, value, (13, 14)),
+        "period": context.period(value, value, (13, 14)) if len(value.components()) > 12 else None,
     }
     return filled(made)
 

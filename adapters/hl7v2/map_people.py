@@ -84,7 +84,7 @@ def place(context: Context, value: Value) -> Resource | None:
     """A reference to the Location of a PL: one Location a distinct place, named from the widest part to the bed."""
     if not value.text:
         return None
-    parts = [value.said(n) for n in range(1, 10)]
+    parts = value.all_said(1, 9)
     if not any(parts):
         return None
     system = context.local("location")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from adapters.hl7v2.delimiters import Delimiters, Escapes, escapes_of
 from adapters.kit import codes
@@ -16,6 +17,7 @@ NULL = '""'
 """HL7 null: the sender says that the element has no value (delete it), which is not the same as saying nothing."""
 
 SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _PLACEHOLDER = 12  # characters of the longest thing that says "nothing"
 
 
@@ -24,13 +26,17 @@ def said(text: str) -> str:
     return text.strip() if len(text) > _PLACEHOLDER else _short(text)
 
 
+def _clean(text: str) -> str:
+    """Without the control characters that no FHIR string may hold."""
+    return _CONTROLS.sub("", text)
+
+
 @lru_cache(maxsize=8192)
 def _short(text: str) -> str:
     return "" if not text or codes.absent(text) or text.strip() == "同上" else text.strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A component that says something. `read`: a rule has looked at it."""
 
     place: str  # `PID-3[2].1`
@@ -70,32 +76,47 @@ class Value:
     def whole(self) -> str:
         """The repetition as one text, not split into components (ST, TX, FT)."""
         self._segment.note(self.field, self._inside, self.repetition)
-        return "" if self.text.strip() == NULL else self._segment.escapes.decode(self.text).strip()
+        return "" if self.text.strip() == NULL else _clean(self._segment.escapes.decode(self.text)).strip()
 
     def component(self, number: int, sub: int = 1) -> str:
         """Component `number`, its subcomponent `sub`; both from 1."""
-        if not self.text:
+        text = self.text
+        if not text:
             return ""
-        self._segment.note(self.field, self._inside or number, self.repetition)
+        segment = self._segment
+        if segment._moved:
+            segment.note(self.field, self._inside or number, self.repetition)
+        else:
+            segment._read.add((self.field << 40) | (self.repetition << 20) | (self._inside or number))
         parts = self._components or self.components()
         if number > len(parts):
             return ""
         text = parts[number - 1]
         if not text:
             return ""
-        mark = self._segment.delimiters.subcomponent
+        mark = segment.delimiters.subcomponent
         if mark and mark in text:
             subs = text.split(mark)
             text = subs[sub - 1] if sub <= len(subs) else ""
         elif sub > 1:
             return ""
         text = text.strip()
-        return "" if text == NULL else self._segment.escapes.decode(text).strip()
+        if text == NULL:
+            return ""
+        if segment.delimiters.escape in text:
+            text = segment.escapes.decode(text).strip()
+        return text if text.isprintable() else _clean(text)
 
     def said(self, number: int = 1, sub: int = 1) -> str:
         """A component without what only says that there is nothing (`-`, `/`, `无`)."""
         text = self.component(number, sub)
-        return said(text) if text else ""
+        return text if not text or len(text) > _PLACEHOLDER else _short(text)
+
+    def all_said(self, first: int, last: int) -> list[str]:
+        """What components `first` to `last` say, '' for those that say nothing."""
+        there = min(last, len(self._components or self.components()))
+        found = [self.said(number) for number in range(first, there + 1)]
+        return found + [""] * (last - first + 1 - len(found))
 
     def taken(self) -> "Value":
         """Notes that a table look-up has used up the whole value, its words and its system included."""
@@ -132,7 +153,7 @@ class Segment:
         self.name, self.text, self.line, self.number = name, text, line, number
         self.delimiters, self.escapes = delimiters, escapes
         self._fields: list[str] | None = None
-        self._read: set[tuple[int, int, int]] = set()
+        self._read: set[int] = set()  # what rules have read, each by `_spot`
         self._moved: dict[int, tuple[str, Segment]] = {}  # fields that stand elsewhere: their place, their segment
         self.own_name = name
 
@@ -187,10 +208,10 @@ class Segment:
 
     def note(self, field: int, component: int = 0, repetition: int = 0) -> None:
         """Remembers that a rule has read one component of a repetition; 0 = all of it."""
-        if field in self._moved:
+        if self._moved and field in self._moved:
             origin, source = self._moved[field]
-            source._read.add((int(origin.partition("-")[2]), repetition, component))
-        self._read.add((field, repetition, component))
+            source._read.add(_spot(int(origin.partition("-")[2]), repetition, component))
+        self._read.add((field << 40) | (repetition << 20) | component)
 
     @property
     def touched(self) -> bool:
@@ -199,22 +220,40 @@ class Segment:
 
     def leaves(self) -> Iterator[Leaf]:
         """Every component that says anything, NULL left out."""
-        read, marks = self._read, self.delimiters
+        for number, repetition, part in self.parts():
+            place = self.place(number, repetition)
+            parts = self.components(part)
+            for at, content in enumerate(parts, 1):
+                content = content.strip()
+                if content and content != NULL:
+                    name = place if len(parts) == 1 else f"{place}.{at}"
+                    yield Leaf(name, place, self.line, content, self.was_read(number, repetition, at))
+
+    def parts(self) -> Iterator[tuple[int, int, str]]:
+        """(field, repetition, text) of all that the sender wrote here, in its own places."""
+        mark = self.delimiters.repetition
+        first = 3 if self.name == "MSH" else 1
         for number, text in enumerate(self.fields()):
-            if not text or number == 0 or (self.name == "MSH" and number < 3) or number in self._moved:
+            if number < first or not text or number in self._moved:
                 continue
-            parts = text.split(marks.repetition) if marks.repetition else [text]
-            for repetition, part in enumerate(parts):
-                if not part or part.isspace():
-                    continue
-                value = self.place(number, repetition)
-                whole = (number, repetition, 0) in read
-                components = part.split(marks.component) if marks.component else [part]
-                for at, content in enumerate(components, 1):
-                    content = content.strip()
-                    if content and content != NULL:
-                        seen = whole or (number, repetition, at) in read
-                        yield Leaf(value if len(components) == 1 else f"{value}.{at}", value, self.line, content, seen)
+            if mark and mark in text:
+                for repetition, part in enumerate(text.split(mark)):
+                    if part and not part.isspace():
+                        yield number, repetition, part
+            elif not text.isspace():
+                yield number, 0, text
+
+    def components(self, text: str) -> list[str]:
+        mark = self.delimiters.component
+        return text.split(mark) if mark else [text]
+
+    def was_read(self, field: int, repetition: int, component: int) -> bool:
+        read, spot = self._read, (field << 40) | (repetition << 20)
+        return spot | component in read or spot in read
+
+
+def _spot(field: int, repetition: int, component: int) -> int:
+    return (field << 40) | (repetition << 20) | component
 
 
 @dataclass(frozen=True, slots=True)
