@@ -67,7 +67,7 @@ def _named(message: Message, kind: str, known: dict[str, tuple[str, ...]]) -> st
         return joined
     entered = message.first("EVN")
     event = entered.value(1).component(1).upper() if entered is not None else ""
-    if event:
+    if f"{kind}^{event}" in known:
         return f"{kind}^{event}"
     return next((name for name in known if name.startswith(f"{kind}^") and kind in _ONE_EVENT), kind)
 
@@ -95,8 +95,9 @@ def _rearranged(message: Message, site: Site) -> None:
 
 # -------------------------------------------------------------------------------------------- structures
 def _message(context: Context, root: Group) -> None:
-    facility(context, context.message.header.value(4))
     structure = context.event.structure
+    if structure != "ACK":
+        facility(context, context.message.header.value(4))
     if structure == "MERGE":
         merge(context, root)
     elif structure != "ACK":

@@ -117,8 +117,9 @@ def _classes(made: Made, segment: Segment) -> None:
 
 # ---------------------------------------------------------------------------------------------- ChargeItem
 def _department(context: Context, value: Value) -> Resource | None:
-    text = first_text(context, value)
-    return {"display": text} if text else None
+    text, code = first_text(context, value), value.said(1)
+    number = {"system": context.local("department"), "value": code} if code else None
+    return filled({"identifier": number, "display": text}) if text else None
 
 
 def _count(context: Context, value: Value) -> Resource | None:

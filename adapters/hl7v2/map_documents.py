@@ -130,7 +130,8 @@ def _contents(context: Context, made: Made, segment: Segment, root: Group) -> No
         packed = base64.b64encode("\n".join(text for text, _ in lines).encode()).decode()
         content = filled({"contentType": "text/plain; charset=utf-8", "data": packed, "title": name})
         made.add("content", {"attachment": content})
-        context.traced(made, "content.attachment", *(value for _, value in lines), title)
+        presented = segment.value(3).taken()
+        context.traced(made, "content.attachment", *(value for _, value in lines), title, presented)
     if "content" not in made.resource:  # a notification without the document itself
         given = segment.value(3)
         kind = given.said(1)

@@ -13,7 +13,7 @@ from adapters.hl7v2.map_datatypes import (
 )
 from adapters.hl7v2.map_medications import administered
 from adapters.hl7v2.map_orders import numbers
-from adapters.hl7v2.map_people import named_organization, place, practitioner, roles
+from adapters.hl7v2.map_people import coded_organization, place, practitioner, roles
 from adapters.hl7v2.map_results import observations
 from adapters.hl7v2.message import Segment, Value
 from adapters.hl7v2.structure import Group
@@ -64,7 +64,7 @@ def _one(context: Context, group: Group, inner: Group) -> None:
 _FIELDS = (
     (22, "recorded", when),
     (27, "location", place),
-    (17, "manufacturer", named_organization),
+    (17, "manufacturer", coded_organization),
     (15, "lotNumber", lambda context, value: value.said(1)),
     (16, "expirationDate", lambda context, value: context.day(value)),
     (18, "statusReason", coded),

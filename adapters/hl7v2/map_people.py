@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from adapters.contract import Resource
 from adapters.hl7v2.map_context import Context, filled
-from adapters.hl7v2.map_datatypes import authority, coded, id_type, namespace, uri_of
+from adapters.hl7v2.map_datatypes import authority, code_system, coded, id_type, namespace, uri_of
 from adapters.hl7v2.map_names import address, names, work_phone
 from adapters.hl7v2.message import Segment, Value
 from adapters.kit.resource import reference
@@ -67,6 +67,13 @@ def named_organization(context: Context, value: Value) -> Resource | None:
     name, number = value.said(1), value.said(10) or value.said(3)
     system = authority(context, value, 6) or context.local("organization", namespace(value, 6))
     return organization(context, name, (system, number) if number else None, value)
+
+
+def coded_organization(context: Context, value: Value) -> Resource | None:
+    """Organization of a CWE (RXA-17): number 1 in the system 3, name 2."""
+    number, name = value.said(1), value.said(2)
+    system = code_system(context, value.component(3)) or context.local("organization")
+    return organization(context, name or number, (system, number) if number else None, value)
 
 
 def described_organization(context: Context, name: Value, where: Value, phone: Value) -> Resource | None:

@@ -27,7 +27,8 @@ def problem(context: Context, group: Group) -> None:
     identity = own["value"] if own else identity_of(concept)
     made = context.make("Condition", context.own_key(who, "problem", identity), "owned")
     made.add("identifier", own, number.place, number.line)
-    deleted = context.event.state == "entered-in-error" or segment.value(1).component(1).upper() in ("DE", "D")
+    taken_back = segment.value(1).taken().component(1).upper() in ("DE", "D")
+    deleted = context.event.state == "entered-in-error" or taken_back
     made.add("category", concept_of(f"{TERMS}condition-category", "problem-list-item"))
     made.put("code", concept, value.place, value.line)
     context.about(made)
@@ -118,7 +119,8 @@ def goal(context: Context, group: Group, about: Made | None = None) -> None:
     row = context.row("goal_status", state.taken().said(1))
     if row is None and state.said(1):
         context.unknown(state, state.said(1), "goal life cycle")
-    deleted = context.event.state == "entered-in-error" or segment.value(1).component(1).upper() in ("DE", "D")
+    taken_back = segment.value(1).taken().component(1).upper() in ("DE", "D")
+    deleted = context.event.state == "entered-in-error" or taken_back
     status = "entered-in-error" if deleted else row[0] if row else "active"
     made.put("lifecycleStatus", status, "GOL-1" if deleted else "GOL-18", segment.line)
     made.put("description", concept, value.place, value.line)

@@ -73,11 +73,13 @@ def _times(context: Context, made: Made, root: Group, segment: Segment, resource
     start_at, end_at, start, end = _bounds(context, root, segment)
     minutes, size = _duration(segment)
     for inner in resources:
-        if start:
-            break
         first = inner.segments[0]
         at = 4 if inner.name == "SERVICE" else 8 if inner.name == "GENERAL" else 6
         value = first.value(at)
+        if start:
+            if context.instant(value) == start:
+                context.traced(made, "start", value)
+            continue
         start, start_at = context.instant(value), value
         if minutes is None:
             minutes, size = _length(first.value(at + 3), first.value(at + 4)), first.value(at + 3)
@@ -127,6 +129,7 @@ def _duration(segment: Segment) -> tuple[float | None, Value]:
 
 def _length(size: Value, unit: Value) -> float | None:
     number = decimal(size.component(1))
+    unit.taken()
     factor = _MINUTES.get((unit.said(1) or "MIN").upper(), 0)
     return float(number * factor) if number is not None and 0 < number * factor < 100_000 else None
 

@@ -17,7 +17,7 @@ from adapters.hl7v2.message import Message, Segment
 _TOKEN = re.compile(r"(?P<group>[A-Z_]+)\(|(?P<segment>[A-Z][A-Z0-9]{2})(?P<marks>[*!]*)|(?P<stop>;)|(?P<end>\))")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Shape:
     """What a group holds. `begins`: segment names that open it, each with the subgroup they open it through."""
 
@@ -25,6 +25,7 @@ class Shape:
     segments: dict[str, bool] = field(default_factory=dict)  # name -> whether it repeats
     groups: list["Shape"] = field(default_factory=list)
     begins: dict[str, "Shape | None"] = field(default_factory=dict)
+    begins_at: dict[str, int] = field(default_factory=dict)  # a segment that opens it -> subgroups standing before it
     begun: bool = False  # a segment that must be there has been named: no later one opens the group
 
 
@@ -110,9 +111,12 @@ def _placed(segment: Segment, stack: list[Group]) -> bool:
 
 
 def _has_room(group: Group, name: str) -> bool:
-    """For a segment that stands once. One that begins the group comes before its subgroups: ORC after OBX is the
-    next order's."""
-    return group.first(name) is None and not (group.groups and name in group.shape.begins and group.shape.segments)
+    """For a segment that stands once. One that begins the group comes before the subgroups that the table has behind
+    it: ORC after OBX is the next order's, OBR after TQ1 is not."""
+    if group.first(name) is not None:
+        return False
+    place = group.shape.begins_at.get(name)
+    return place is None or all(group.shape.groups.index(inner.shape) < place for inner in group.groups)
 
 
 def _opened(segment: Segment, stack: list[Group], shape: Shape | None) -> None:
@@ -178,6 +182,7 @@ def _read(name: str, grammar: str) -> Shape:
             outer.segments[token["segment"]] = "*" in token["marks"]
             if not outer.begun:
                 outer.begins.setdefault(token["segment"], None)
+                outer.begins_at[token["segment"]] = len(outer.groups)
                 outer.begun = "!" in token["marks"]
     if len(stack) != 1:
         raise ValueError(f"structures.txt: {name}: a group is not closed")
