@@ -139,7 +139,7 @@ def _segments(context: Context, group: Group) -> None:
     for segment in group.segments:
         if segment.name in _FIRST:
             _FIRST[segment.name](context, segment)
-    for actor, _, value in roles(context, group.segments) if context.patient else []:
+    for actor, _, value, _ in roles(context, group.segments) if context.patient else []:
         target = context.referenced(actor)
         if context.patient and target is not None and target.type in ("Practitioner", "Organization"):
             context.patient.add("generalPractitioner", actor, value.place, value.line)

@@ -35,7 +35,7 @@ def identity_of(concept: Resource) -> str:
 
 
 def _note(context: Context, made: Made, group: Group, segment: Segment, words: str) -> None:
-    made.add("note", {"text": words} if words else None, f"{segment.name}-4", segment.line)
+    made.add("note", {"text": words} if words else None, segment.place(4), segment.line)
     add_notes(context, made, group.notes(segment))
 
 
@@ -46,15 +46,17 @@ def condition(context: Context, segment: Segment, group: Group) -> None:
         return
     concept, words = _described(context, segment)
     if concept is None:
-        context.problem("warning", "incomplete", "the diagnosis has no code and no text", "DG1-3", segment.line)
+        context.problem(
+            "warning", "incomplete", "the diagnosis has no code and no text", segment.place(3), segment.line
+        )
         return
     kind, own = segment.value(6), entity(context, segment.value(20), "diagnosis")
     role = kind.taken().said(1)
     identity = own["value"] if own else f"{identity_of(concept)}|{role}"
     made = context.make("Condition", context.own_key(context.scope(), "condition", identity), "owned")
-    made.add("identifier", own, "DG1-20", segment.line)
+    made.add("identifier", own, segment.place(20), segment.line)
     made.add("category", concept_of(f"{TERMS}condition-category", "encounter-diagnosis") if context.encounter else None)
-    made.put("code", concept, "DG1-3", segment.line)
+    made.put("code", concept, segment.place(3), segment.line)
     context.traced(made, "code", segment.value(2), *([segment.value(4)] if not words else []))
     context.about(made)
     value = segment.value(5)
@@ -74,7 +76,7 @@ def _verified(context: Context, made: Made, segment: Segment, role: str) -> None
     status = "entered-in-error" if deleted else row[2] if row else ""
     if status:
         concept = concept_of(f"{TERMS}condition-ver-status", status)
-        made.put("verificationStatus", concept, "DG1-21" if deleted else "DG1-6", segment.line)
+        made.put("verificationStatus", concept, segment.place(21 if deleted else 6), segment.line)
 
 
 def _diagnosis(context: Context, made: Made, segment: Segment, kind: Value) -> None:
@@ -106,13 +108,13 @@ def allergy(context: Context, segment: Segment, group: Group) -> None:
     concept = coded(context, value)
     if concept is None:
         text = "the allergy names no substance; left out"
-        context.problem("warning", "incomplete", text, f"{segment.name}-3", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(3), segment.line)
         return
     who = context.patient_key.removeprefix(context.mapped.source + "|")
     own = entity(context, segment.value(7), "allergy") if segment.name == "IAM" else None
     identity = own["value"] if own else identity_of(concept)
     made = context.make("AllergyIntolerance", context.own_key(who, "allergy", identity), "owned")
-    made.add("identifier", own, f"{segment.name}-7", segment.line)
+    made.add("identifier", own, segment.place(7), segment.line)
     _allergy_status(context, made, segment)
     _category(context, made, segment)
     grade = _criticality(context, made, segment)
@@ -140,7 +142,7 @@ def _allergy_status(context: Context, made: Made, segment: Segment) -> None:
     if not deleted:  # rule ait-1, ait-2: an error has no clinical status, everything else has one
         made.put("clinicalStatus", concept_of(f"{TERMS}allergyintolerance-clinical", row[0] if row else "active"))
     concept = concept_of(f"{TERMS}allergyintolerance-verification", verification) if verification else None
-    made.put("verificationStatus", concept, "IAM-6" if deleted else "IAM-17", segment.line)
+    made.put("verificationStatus", concept, segment.place(6 if deleted else 17), segment.line)
 
 
 def _category(context: Context, made: Made, segment: Segment) -> None:
@@ -188,17 +190,19 @@ def procedure(context: Context, group: Group) -> None:
         return
     concept, words = _described(context, segment)
     if concept is None:
-        context.problem("warning", "incomplete", "the procedure has no code and no text", "PR1-3", segment.line)
+        context.problem(
+            "warning", "incomplete", "the procedure has no code and no text", segment.place(3), segment.line
+        )
         return
     when, own = segment.value(5), entity(context, segment.value(19), "procedure")
     identity = own["value"] if own else f"{identity_of(concept)}|{when.component(1)}"
     made = context.make("Procedure", context.own_key(context.scope(), "procedure", identity), "owned")
-    made.add("identifier", own, "PR1-19", segment.line)
+    made.add("identifier", own, segment.place(19), segment.line)
     deleted = segment.value(20).component(1).upper() == "D"
-    made.put("status", "entered-in-error" if deleted else "completed", "PR1-20", segment.line)
+    made.put("status", "entered-in-error" if deleted else "completed", segment.place(20), segment.line)
     value = segment.value(6)
     made.put("category", coded(context, value), value.place, value.line)
-    made.put("code", concept, "PR1-3", segment.line)
+    made.put("code", concept, segment.place(3), segment.line)
     context.traced(made, "code", segment.value(2), *([segment.value(4)] if not words else []))
     context.about(made)
     _performed(context, made, segment, when)
@@ -207,10 +211,11 @@ def procedure(context: Context, group: Group) -> None:
             actor = practitioner(context, value)
             if actor:
                 made.add("performer", {"function": {"text": function}, "actor": actor}, value.place, value.line)
-    for actor, role, value in roles(context, group.segments):
+    for actor, role, value, named in roles(context, group.segments):
         target = context.referenced(actor)
         if target is None or target.type in ("Practitioner", "Organization"):
             made.add("performer", filled({"function": role, "actor": actor}), value.place, value.line)
+            context.traced(made, "performer.function", named)
     value = segment.value(15)
     made.add("reasonCode", coded(context, value), value.place, value.line)
     _note(context, made, group, segment, words)

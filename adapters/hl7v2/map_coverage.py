@@ -33,7 +33,7 @@ def coverage(context: Context, group: Group) -> None:
     plan, policy, insured = segment.value(2), segment.value(36), segment.value(49)
     payor = _payor(context, segment)
     if payor is None:
-        context.problem("warning", "incomplete", "no insurer is named; left out", "IN1-3", segment.line)
+        context.problem("warning", "incomplete", "no insurer is named; left out", segment.place(3), segment.line)
         return
     described = policy.said(1) or plan.said(1) or plan.said(2) or payor.get("display")
     who = context.patient_key.removeprefix(context.mapped.source + "|")
@@ -49,10 +49,10 @@ def coverage(context: Context, group: Group) -> None:
     made.put("beneficiary", context.subject(), "PID-3")
     value = segment.value(17)
     made.put("relationship", _relationship(context, value), value.place, value.line)
-    made.put("period", context.period(segment.value(12), segment.value(13)), "IN1-12", segment.line)
+    made.put("period", context.period(segment.value(12), segment.value(13)), segment.place(12), segment.line)
     context.traced(made, "period", segment.value(13))
-    made.add("payor", payor, "IN1-4" if segment.value(4).said(1) else "IN1-3", segment.line)
-    _classes(made, segment)
+    made.add("payor", payor, segment.place(4 if segment.value(4).said(1) else 3), segment.line)
+    _classes(context, made, segment)
     order = segment.value(22)
     rank = order.component(1)
     made.put("order", int(rank) if rank.isdecimal() and 0 < int(rank) < 100 else None, order.place, order.line)
@@ -106,13 +106,15 @@ def _relationship(context: Context, value: Value) -> Resource | None:
     return concept
 
 
-def _classes(made: Made, segment: Segment) -> None:
+def _classes(context: Context, made: Made, segment: Segment) -> None:
     plan, group, group_name = segment.value(2), segment.value(8), segment.value(9)
     for kind, value, title in (("plan", plan, plan.said(2)), ("group", group, group_name.said(1))):
         code = value.said(1)
         if code:
             content = {"type": {"coding": [{"system": CLASSES, "code": kind}]}, "value": code, "name": title}
             made.add("class", filled(content), value.place, value.line)
+            if kind == "group" and title:
+                context.traced(made, "class", group_name)
 
 
 # ---------------------------------------------------------------------------------------------- ChargeItem
@@ -153,7 +155,7 @@ def charge(context: Context, group: Group) -> None:
     row = context.row("charge_status", kind.taken().said(1))
     made.put("status", row[0] if row else "billable", kind.place, kind.line)
     if concept is None and procedure is None:
-        context.problem("warning", "incomplete", "the charge does not say for what", "FT1-7", segment.line)
+        context.problem("warning", "incomplete", "the charge does not say for what", segment.place(7), segment.line)
     joined = _joined(concept, procedure)
     made.put("code", joined or unknown_concept(), code.place, code.line)
     context.traced(made, "code", *([done] if procedure else []))

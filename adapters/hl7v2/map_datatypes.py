@@ -276,7 +276,8 @@ def add_notes(context: Context, made: Any, segments: list[Segment], element: str
         text = "\n".join(part for part in (said(value.whole) for value in values) if part)
         if not text:
             continue
-        at = segment.value(6)
-        content = filled({"time": context.when(at), "text": text})
+        at, author = segment.value(6), segment.value(5)
+        who = " ".join(author.all_said(2, 3)).strip() or author.said(1)
+        content = filled({"authorString": who, "time": context.when(at), "text": text})
         made.add(element, content, values[0].place, values[0].line)
-        context.traced(made, element, *values[1:], at)
+        context.traced(made, element, *values[1:], at, author)

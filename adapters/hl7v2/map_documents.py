@@ -32,7 +32,7 @@ def document(context: Context, root: Group) -> None:
     identity = own["value"] if own else described
     if own is None:
         text = "the document has no number (TXA-12): a later message about it cannot find it"
-        context.problem("warning", "incomplete", text, "TXA-12", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(12), segment.line)
     made = context.make("DocumentReference", context.own_key("document", identity), "owned")
     made.put("masterIdentifier", own, value.place, value.line)
     context.fill(made, segment, ((16, "identifier[]", _file),))
@@ -63,7 +63,7 @@ def _status(context: Context, made: Made, segment: Segment) -> None:
         context.unknown(available, available.said(1), "document availability status")
     cancelled = context.event.state == "entered-in-error"
     status = "entered-in-error" if cancelled else state[0] if state else "current"
-    made.put("status", status, "TXA-19" if state else "MSH-9", segment.line if state else 1)
+    made.put("status", status, segment.place(19) if state else "MSH-9", segment.line if state else 1)
     made.put("docStatus", row[0] if row else None, done.place, done.line)
 
 

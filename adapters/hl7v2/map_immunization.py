@@ -48,7 +48,9 @@ def _one(context: Context, group: Group, inner: Group) -> None:
     _, status, value = administered(context, segment)
     made.put("status", status, value.place, value.line)
     if concept is None:
-        context.problem("warning", "incomplete", "the vaccination does not say with what", "RXA-5", segment.line)
+        context.problem(
+            "warning", "incomplete", "the vaccination does not say with what", segment.place(5), segment.line
+        )
     made.put("vaccineCode", concept or unknown_concept(), code.place, code.line)
     context.about(made, "patient")
     _given(context, made, segment, at)
@@ -116,10 +118,11 @@ def _performers(
         _performed(made, practitioner(context, value), "AP", "Administering Provider", value)
     for value in common.values(12) if common is not None else []:
         _performed(made, practitioner(context, value), "OP", "Ordering Provider", value)
-    for actor, role, value in roles(context, segments):
+    for actor, role, value, named in roles(context, segments):
         target = context.referenced(actor)
         if target is None or target.type in ("Practitioner", "Organization"):
             made.add("performer", filled({"function": role, "actor": actor}), value.place, value.line)
+            context.traced(made, "performer.function", named)
 
 
 def _performed(made: Made, actor: Resource | None, code: str, display: str, value: Value) -> None:

@@ -69,7 +69,7 @@ def _request(context: Context, group: Group, inner: Group, ordered: Group | None
     for one in (placer, filler):
         if one is not None:
             made.add("identifier", one[0], one[1].place, one[1].line)
-    made.add("identifier", own, "RXE-15", segment.line)
+    made.add("identifier", own, segment.place(15), segment.line)
     status, value = order_status(context, common, "medication", "active")
     made.put("status", status, value.place if value else "ORC-1", value.line if value else None)
     made.put("intent", "order")
@@ -89,7 +89,7 @@ def _request(context: Context, group: Group, inner: Group, ordered: Group | None
     if ordered is not None:
         _fallback(context, made, ordered, group)
     _substitution(made, segment)
-    for actor, _, value in roles(context, [*group.segments, *inner.segments]):
+    for actor, _, value, _ in roles(context, [*group.segments, *inner.segments]):
         if "performer" not in made.resource:
             made.put("performer", actor, value.place, value.line)
     add_notes(context, made, [*group.all("NTE"), *inner.all("NTE")])
@@ -307,9 +307,7 @@ def _administration(context: Context, group: Group, inner: Group, request: Made 
     for one in (placer, filler):
         if one is not None:
             made.add("identifier", one[0], one[1].place, one[1].line)
-    made.put(
-        "status", administered(context, segment)[0] if given else "in-progress", f"{segment.name}-20", segment.line
-    )
+    made.put("status", administered(context, segment)[0] if given else "in-progress", segment.place(20), segment.line)
     _medication(context, made, segment, concept, inner)
     made.put("subject", context.subject(), "PID-3")
     if context.encounter:

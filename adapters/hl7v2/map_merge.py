@@ -42,22 +42,22 @@ def _replaced(context: Context, kept: Made, segment: Segment) -> None:
     found = sorted((item for item in found if item[0][0] is not None), key=lambda item: item[0][0] or 0)
     if not found:
         text = "the merge does not say which patient ends"
-        context.problem("error", "required", text, "MRG-1", segment.line)
+        context.problem("error", "required", text, segment.place(1), segment.line)
         return
     identity = found[0][0][1]
     key = context.key("patient", f"{identity.get('system', '')}|{identity['value']}")
     if key == kept.key or context.made(key) is not None:
-        context.problem("warning", "business-rule", "the patient would replace itself", "MRG-1", segment.line)
+        context.problem("warning", "business-rule", "the patient would replace itself", segment.place(1), segment.line)
         return
     old = context.make("Patient", key, "refreshed")
     for (_, number), value in found:
         old.add("identifier", number, value.place, value.line)
-    old.put("active", False, "MRG-1", segment.line)
+    old.put("active", False, segment.place(1), segment.line)
     for value in segment.values(7):
         for name in names(context, value):
             old.add("name", name, value.place, value.line)
-    old.add("link", {"other": kept.reference(), "type": "replaced-by"}, "PID-3", segment.line)
-    kept.add("link", {"other": old.reference(), "type": "replaces"}, "MRG-1", segment.line)
+    old.add("link", {"other": kept.reference(), "type": "replaced-by"}, segment.place(1), segment.line)
+    kept.add("link", {"other": old.reference(), "type": "replaces"}, segment.place(1), segment.line)
 
 
 def _accounts(context: Context, kept: Made, segment: Segment) -> None:

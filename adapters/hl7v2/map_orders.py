@@ -16,7 +16,7 @@ from adapters.hl7v2.map_datatypes import (
     unknown_concept,
     when,
 )
-from adapters.hl7v2.map_names import work_phone
+from adapters.hl7v2.map_names import address, work_phone
 from adapters.hl7v2.map_people import described_organization, practitioner, roles, status_of
 from adapters.hl7v2.map_results import comment, observations
 from adapters.hl7v2.map_specimen import specimen, specimen_of_order
@@ -72,7 +72,7 @@ def diagnoses(context: Context, group: Group, request: Made | None) -> None:
         condition(context, segment, group)
         for item in context.mapped.items[before:]:
             if item.resource["resourceType"] == "Condition" and request is not None:
-                request.add("reasonReference", reference(item.key), "DG1-3", segment.line)
+                request.add("reasonReference", reference(item.key), segment.place(3), segment.line)
 
 
 # ----------------------------------------------------------------------------------------- ServiceRequest
@@ -104,11 +104,13 @@ def service_request(context: Context, group: Group, common: Segment | None, deta
         context.problem("warning", "incomplete", _EMPTY, "OBR-4", detail.line)
     made.put("code", concept, code.place if code else "", code.line if code else None)
     context.about(made)
+    if detail is not None:
+        _parent(context, made, detail.value(29))
     _when(context, made, group, common, detail)
     _asked(context, made, common, detail)
     context.fill(made, common, _COMMON)
     context.fill(made, detail, _DETAIL)
-    for actor, _, value in roles(context, group.segments):
+    for actor, _, value, _ in roles(context, group.segments):
         made.add("performer", actor, value.place, value.line)
     if not reporting:
         add_notes(context, made, group.all("NTE"))
@@ -147,10 +149,14 @@ def _requisition(context: Context, made: Made, common: Segment | None) -> None:
         return
     value = common.value(4)
     made.put("requisition", entity(context, value, "order-group", "PGN"), value.place, value.line)
-    parent = common.value(8)
-    inner = parent.part(1) if "&" in parent.text else parent
+    _parent(context, made, common.value(8))
+
+
+def _parent(context: Context, made: Made, value: Value) -> None:
+    """ORC-8, OBR-29: the order that this one follows, by its placer number."""
+    inner = value.part(1) if "&" in value.text else value
     number = entity(context, inner, "order", "PLAC")
-    made.add("basedOn", {"identifier": number} if number else None, parent.place, parent.line)
+    made.add("basedOn", {"identifier": number} if number else None, value.place, value.line)
 
 
 def order_status(context: Context, common: Segment | None, column: str, missing: str) -> tuple[str, Value | None]:
@@ -182,6 +188,7 @@ _DETAIL = (
     (12, "orderDetail[]", coded),
     (31, "reasonCode[]", coded),
     (13, "note[]", note),
+    (39, "note[]", text_concept),
     (46, "note[]", text_concept),
     (6, "authoredOn", when),
 )
@@ -232,6 +239,9 @@ def _asked(context: Context, made: Made, common: Segment | None, detail: Segment
                 person, at = found, value
             elif found is not None and at is not None and person == found:
                 context.traced(made, "requester", value)
+    ordering = context.referenced(person) if person else None
+    if ordering is not None and common is not None and ordering.type == "Practitioner":
+        context.fill(ordering, common, ((24, "address[]", address),))
     institution = None
     if common is not None and common.raw(21):
         institution = described_organization(context, common.value(21), common.value(22), common.value(23))
@@ -289,18 +299,18 @@ def report(context: Context, group: Group, segment: Segment, request: Made | Non
         if own is not None:
             made.add("identifier", own[0], own[1].place, own[1].line)
     if request is not None:
-        made.add("basedOn", request.reference(), "OBR-2", segment.line)
+        made.add("basedOn", request.reference(), segment.place(2), segment.line)
     status = segment.value(25)
     found = status_of(context, status, "report_status", "unknown", "report status")
     made.put("status", found, status.place, status.line)
     context.fill(made, segment, ((24, "category[]", in_table("0074")),))
     if concept is None:
-        context.problem("warning", "incomplete", "the report does not say of what", "OBR-4", segment.line)
+        context.problem("warning", "incomplete", "the report does not say of what", segment.place(4), segment.line)
     made.put("code", concept or unknown_concept(), value.place, value.line)
     context.about(made)
     _effective(context, made, started, segment.value(8))
     context.fill(made, segment, _REPORT)
-    for actor, _, value in roles(context, group.segments):
+    for actor, _, value, _ in roles(context, group.segments):
         target = context.referenced(actor)
         if target is None or target.type in ("Practitioner", "Organization"):
             made.add("performer", actor, value.place, value.line)

@@ -30,7 +30,7 @@ def patient(context: Context, segment: Segment, mode: Mode) -> Made | None:
     first = next((item for item in ranked if item[0] is not None), None)
     if first is None:
         text = "the patient has no identifier with a value (PID-3, PID-2 and PID-4 are empty)"
-        context.problem("error", "required", text, "PID-3", segment.line)
+        context.problem("error", "required", text, segment.place(3), segment.line)
         return None
     identity = first[1]
     context.patient_key = context.key("patient", f"{identity.get('system', '')}|{identity['value']}")
@@ -254,7 +254,7 @@ def guarantor(context: Context, segment: Segment) -> None:
     who = segment.value(3).said(1) + segment.value(3).said(2) or segment.value(2).said(1)
     if not who:
         context.problem(
-            "warning", "incomplete", "the guarantor has no name and no number; left out", "GT1-3", segment.line
+            "warning", "incomplete", "the guarantor has no name and no number; left out", segment.place(3), segment.line
         )
         return
     made = context.make("RelatedPerson", context.own_key(context.short(context.patient), "guarantor", who), "owned")
@@ -263,7 +263,7 @@ def guarantor(context: Context, segment: Segment) -> None:
     made.add("relationship", role)
     context.fill(made, segment, _GUARANTOR)
     period = context.period(segment.value(13), segment.value(14))
-    made.put("period", period, "GT1-13", segment.line)
+    made.put("period", period, segment.place(13), segment.line)
     context.traced(made, "period", segment.value(14))
 
 

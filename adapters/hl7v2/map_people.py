@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from adapters.contract import Resource
 from adapters.hl7v2.map_context import Context, filled
@@ -124,8 +125,17 @@ _ACTORS: dict[str, tuple[int, int, tuple[_Reader, ...]]] = {
 }
 
 
-def roles(context: Context, segments: list[Segment]) -> list[tuple[Resource, Resource | None, Value]]:
-    """(who, in which role, from which value) of PRT and ROL segments: people, else institutions, else places."""
+class Role(NamedTuple):
+    """Who takes part, as what, and where both stand."""
+
+    actor: Resource
+    concept: Resource | None
+    value: Value
+    role: Value
+
+
+def roles(context: Context, segments: list[Segment]) -> list[Role]:
+    """Those of PRT and ROL segments that are not taken back: people, else institutions, else places."""
     found = []
     for segment in segments:
         if segment.name not in _ACTORS:
@@ -138,7 +148,7 @@ def roles(context: Context, segments: list[Segment]) -> list[tuple[Resource, Res
         if action not in ("DE", "D", "DEL"):
             for actor, value in people or _others(context, segment, others):
                 _contacts(context, segment, actor)
-                found.append((actor, concept, value))
+                found.append(Role(actor, concept, value, role))
     return found
 
 

@@ -19,7 +19,7 @@ def problem(context: Context, group: Group) -> None:
     value = segment.value(3)
     concept = coded(context, value)
     if concept is None:
-        context.problem("warning", "incomplete", "the problem has no code and no text", "PRB-3", segment.line)
+        context.problem("warning", "incomplete", "the problem has no code and no text", segment.place(3), segment.line)
         return
     number = segment.value(4)
     own = entity(context, number, "problem")
@@ -74,7 +74,10 @@ def _statuses(context: Context, made: Made, segment: Segment, deleted: bool) -> 
         context.unknown(sure, sure.said(1), "confirmation status")
     if deleted:
         made.put(
-            "verificationStatus", concept_of(f"{TERMS}condition-ver-status", "entered-in-error"), "PRB-1", segment.line
+            "verificationStatus",
+            concept_of(f"{TERMS}condition-ver-status", "entered-in-error"),
+            segment.place(1),
+            segment.line,
         )
         return
     status = row[0] if row and row[0] else ""
@@ -89,7 +92,7 @@ def _statuses(context: Context, made: Made, segment: Segment, deleted: bool) -> 
 
 def _people(context: Context, made: Made, group: Group) -> None:
     """ROL, PRT: who recorded the problem, and who says so."""
-    for actor, _, value in roles(context, group.segments):
+    for actor, _, value, _ in roles(context, group.segments):
         target = context.referenced(actor)
         if target is not None and target.type != "Practitioner":
             continue
@@ -107,7 +110,7 @@ def goal(context: Context, group: Group, about: Made | None = None) -> None:
     value = segment.value(3)
     concept = coded(context, value)
     if concept is None:
-        context.problem("warning", "incomplete", "the goal has no code and no text", "GOL-3", segment.line)
+        context.problem("warning", "incomplete", "the goal has no code and no text", segment.place(3), segment.line)
         return
     number = segment.value(4)
     own = entity(context, number, "goal")
@@ -122,7 +125,7 @@ def goal(context: Context, group: Group, about: Made | None = None) -> None:
     taken_back = segment.value(1).taken().component(1).upper() in ("DE", "D")
     deleted = context.event.state == "entered-in-error" or taken_back
     status = "entered-in-error" if deleted else row[0] if row else "active"
-    made.put("lifecycleStatus", status, "GOL-1" if deleted else "GOL-18", segment.line)
+    made.put("lifecycleStatus", status, segment.place(1 if deleted else 18), segment.line)
     made.put("description", concept, value.place, value.line)
     made.put("subject", context.subject(), "PID-3")
     begun, due = segment.value(7), segment.value(8)

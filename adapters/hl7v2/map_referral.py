@@ -49,11 +49,11 @@ def _request(
     identity = (own or outer or {}).get("value") or f"message {context.message.header.value(10).whole}"
     if not (own or outer):
         text = "the referral has no number; the message's own (MSH-10) stands in"
-        context.problem("warning", "incomplete", text, "RF1-6", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(6), segment.line)
     made = context.make("ServiceRequest", context.own_key("referral", identity), "owned")
     for number, field in ((own, 6), (outer, 11)):
         made.add("identifier", number, f"RF1-{field}", segment.line)
-    made.put("status", _status(context, segment), "RF1-1", segment.line)
+    made.put("status", _status(context, segment), segment.place(1), segment.line)
     made.put("intent", "order")
     context.fill(made, segment, ((3, "category[]", coded), (5, "category[]", coded)))
     _priority(context, made, segment)
@@ -62,8 +62,8 @@ def _request(
     context.about(made)
     period = context.period(segment.value(7), segment.value(8))
     if "end" in period:
-        made.put("occurrencePeriod", period, "RF1-8", segment.line)
-    made.put("authoredOn", period.get("start"), "RF1-7", segment.line)
+        made.put("occurrencePeriod", period, segment.place(8), segment.line)
+    made.put("authoredOn", period.get("start"), segment.place(7), segment.line)
     made.put("requester", requester, "PRD-1")
     for performer in performers:
         made.add("performer", performer, "PRD-1")
@@ -112,16 +112,16 @@ def _task(
     """The Task that carries the referral's state (RF1-1) between the two sides."""
     made = context.make("Task", request.key + "|task", "owned")
     status, row = _status_row(context, segment)
-    made.put("status", status, "RF1-1", segment.line)
+    made.put("status", status, segment.place(1), segment.line)
     if row:
         code = segment.value(1).said(1).upper()
-        made.put("businessStatus", table_coding("0283", code, row[2]), "RF1-1", segment.line)
+        made.put("businessStatus", table_coding("0283", code, row[2]), segment.place(1), segment.line)
     else:
-        made.put("businessStatus", coded(context, segment.value(1)), "RF1-1", segment.line)
+        made.put("businessStatus", coded(context, segment.value(1)), segment.place(1), segment.line)
     made.put("intent", "order")
-    made.put("priority", request.resource.get("priority"), "RF1-2", segment.line)
+    made.put("priority", request.resource.get("priority"), segment.place(2), segment.line)
     made.put("code", FULFIL)
-    made.put("focus", request.reference(), "RF1-6", segment.line)
+    made.put("focus", request.reference(), segment.place(6), segment.line)
     context.about(made, "for")
     value = segment.value(9)
     made.put("authoredOn", context.when(value), value.place, value.line)
@@ -172,9 +172,9 @@ def _provider(context: Context, segment: Segment) -> Resource | None:
     who = f"{person.get('reference', person.get('display'))}|{(institution or {}).get('reference', '')}"
     role = segment.value(1)
     made = context.make("PractitionerRole", context.own_key("role", who, role.said(1)), "owned")
-    made.put("period", context.period(segment.value(8), segment.value(9)), "PRD-8", segment.line)
-    made.put("practitioner", person, "PRD-2", segment.line)
-    made.put("organization", institution, "PRD-10", segment.line)
+    made.put("period", context.period(segment.value(8), segment.value(9)), segment.place(8), segment.line)
+    made.put("practitioner", person, segment.place(2), segment.line)
+    made.put("organization", institution, segment.place(10), segment.line)
     context.fill(made, segment, _ROLE)
     context.traced(made, "period", *([segment.value(9)] if "period" in made.resource else []))
     return reference(made.key, person.get("display", ""))

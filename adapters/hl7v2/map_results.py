@@ -16,7 +16,7 @@ from adapters.hl7v2.map_datatypes import (
     quantity,
     unknown_concept,
 )
-from adapters.hl7v2.map_people import named_organization, practitioner, roles, status_of
+from adapters.hl7v2.map_people import described_organization, practitioner, roles, status_of
 from adapters.hl7v2.message import Segment, Value, said
 from adapters.hl7v2.structure import Group
 from adapters.kit.codes import LOINC
@@ -78,7 +78,7 @@ def _observation(
     named = segment.value(3)
     concept = coded(context, named)
     if concept is None:
-        context.problem("warning", "incomplete", "the observation does not say of what", "OBX-3", segment.line)
+        context.problem("warning", "incomplete", "the observation does not say of what", segment.place(3), segment.line)
         concept = unknown_concept()
     if kind in ("ED", "RP") and _attached(context, segment, report, concept, kind):
         return None
@@ -96,7 +96,7 @@ def _observation(
     _details(context, made, segment, group)
     _values(context, made, segment, kind)
     if report is not None:
-        report.add("result", made.reference(), "OBX-3", segment.line)
+        report.add("result", made.reference(), segment.place(3), segment.line)
     return made
 
 
@@ -133,7 +133,6 @@ _DETAILS = (
     (8, "interpretation[]", _interpretation),
     (7, "referenceRange[]", _range),
     (16, "performer[]", practitioner),
-    (23, "performer[]", named_organization),
     (25, "performer[]", practitioner),
     (17, "method", coded),
     (20, "bodySite", coded),
@@ -144,11 +143,14 @@ _DETAILS = (
 
 def _details(context: Context, made: Made, segment: Segment, group: Group) -> None:
     context.fill(made, segment, _DETAILS)
+    laboratory = segment.value(23)
+    performer = described_organization(context, laboratory, segment.value(24), Value(segment, 0, 0, ""))
+    made.add("performer", performer, laboratory.place, laboratory.line)
     producer = segment.value(15)
     if producer.said(1) and not segment.raw(23):
         display = producer.said(2) or producer.said(1)
         made.add("performer", {"display": display}, producer.place, producer.line)
-    for actor, _, value in roles(context, group.segments):
+    for actor, _, value, _ in roles(context, group.segments):
         target = context.referenced(actor)
         if target is None or target.type in ("Practitioner", "Organization"):
             made.add("performer", actor, value.place, value.line)
@@ -244,7 +246,7 @@ def _attached(context: Context, segment: Segment, report: Made | None, concept: 
             continue
         made = context.make("DocumentReference", context.own_key(context.scope(), "document", concept["text"]), "owned")
         made.put("status", "current")
-        made.put("type", concept, "OBX-3", segment.line)
+        made.put("type", concept, segment.place(3), segment.line)
         made.put("subject", context.subject(), "PID-3")
         made.add("content", {"attachment": attachment}, value.place, value.line)
     return found

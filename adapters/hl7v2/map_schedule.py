@@ -28,11 +28,11 @@ def appointment(context: Context, root: Group) -> None:
     identity = given[0][0]["value"] if given else context.message.header.value(10).whole
     if not given:
         text = "the appointment has no number (SCH-1, SCH-2): a later message about it cannot find it"
-        context.problem("warning", "incomplete", text, "SCH-1", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(1), segment.line)
     made = context.make("Appointment", context.own_key("appointment", identity), "owned")
     for number, value in given:
         made.add("identifier", number, value.place, value.line)
-    made.put("status", _status(context, segment), "SCH-25", segment.line)
+    made.put("status", _status(context, segment), segment.place(25), segment.line)
     resources = [inner for group in root.sub("RESOURCES") for inner in group.groups]
     for inner in resources:
         _service(context, made, inner)
@@ -91,16 +91,17 @@ def _times(context: Context, made: Made, root: Group, segment: Segment, resource
         end = ""
     if start and not end and made.resource["status"] not in _WITHOUT_TIME:
         text = "the appointment has neither an end nor a duration; its end is its start"
-        context.problem("warning", "incomplete", text, "SCH-9", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(9), segment.line)
     if not start and made.resource["status"] not in _WITHOUT_TIME:
         text = "the appointment has no time; it is a proposed one"
-        context.problem("warning", "incomplete", text, "SCH-11", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(11), segment.line)
         made.resource["status"] = "proposed"
     if start:
         made.put("start", start, start_at.place, start_at.line)
         made.put("end", end or start, end_at.place, end_at.line)
     if minutes and minutes >= 1:
         made.put("minutesDuration", int(minutes), size.place, size.line)
+        context.traced(made, "minutesDuration", *([segment.value(10)] if size.place == "SCH-9" else []))
 
 
 def _bounds(context: Context, root: Group, segment: Segment) -> tuple[Value, Value, str, str]:
@@ -146,6 +147,8 @@ def _participants(context: Context, made: Made, segment: Segment, resources: lis
             own = context.row("participation", first.value(12 if inner.name != "SERVICE" else 10).taken().said(1))
             content = {"type": [role] if role else [], "actor": actor, "status": own[0] if own else status}
             made.add("participant", filled(content), value.place, value.line)
+            said = first.value(12) if own else Value(first, 0, 0, "")
+            context.traced(made, "participant.type", *([first.value(4)] if role else []), said)
     for field, name in ((16, "filler contact"), (12, "placer contact"), (20, "entered by")):
         for value in segment.values(field):
             person = practitioner(context, value)

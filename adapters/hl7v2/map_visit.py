@@ -42,7 +42,7 @@ def encounter(context: Context, group: Group) -> Made | None:
     made = context.encounter = context.make("Encounter", key, mode)
     for _, number, value in visit:
         made.add("identifier", number, value.place, value.line)
-    made.put("status", _status(context, segment), "PV1-2", segment.line)
+    made.put("status", _status(context, segment), segment.place(2), segment.line)
     value = segment.value(2)
     made.put("class", _class(context, value), value.place, value.line)
     context.fill(made, segment, ((4, "type[]", coded), (18, "type[]", coded), (10, "serviceType", coded)))
@@ -77,7 +77,7 @@ def _key(context: Context, segment: Segment, visit: list[tuple[int | None, Resou
     who = context.patient_key.removeprefix(context.mapped.source + "|")
     if not admitted:
         text = "no visit number and no time of admission: one visit of the patient cannot be told from another"
-        context.problem("warning", "incomplete", text, "PV1-19", segment.line)
+        context.problem("warning", "incomplete", text, segment.place(19), segment.line)
     return context.key("visit", who, admitted)
 
 
@@ -116,11 +116,12 @@ def _participants(context: Context, made: Made, segment: Segment, group: Group) 
 
 def participants(context: Context, made: Made, segments: list[Segment]) -> None:
     """PRT and ROL -> Encounter.participant; institutions and places take no part in an Encounter."""
-    for actor, role, value in roles(context, segments):
+    for actor, role, value, named in roles(context, segments):
         target = context.referenced(actor)
         if target is None or target.type == "Practitioner":
             content = filled({"type": [role] if role else [], "individual": actor})
             made.add("participant", content, value.place, value.line)
+            context.traced(made, "participant.type", named)
 
 
 def _period(context: Context, made: Made, segment: Segment) -> None:
@@ -172,6 +173,10 @@ def _hospitalization(context: Context, made: Made, segment: Segment) -> None:
         found = [concept for value in values if (concept := coded(context, value))]
         parts.append((name, found, segment.value(field)))
         context.traced(made, f"hospitalization.{name}", *(values[1:] if found else []))
+    episode = segment.value(54)
+    number = identifier(context, episode)
+    if number:
+        made.add("episodeOfCare", {"identifier": number[1]}, episode.place, episode.line)
     value = segment.value(37)
     destination = value.said(1)
     where = {"display": value.said(9) or value.said(2) or destination} if destination else None
@@ -203,4 +208,6 @@ def _provider(context: Context, made: Made, segment: Segment) -> None:
         pair = (context.local("organization"), code)
         made.put("serviceProvider", organization(context, value.said(2) or code, pair, value), value.place, value.line)
     else:
-        made.put("serviceProvider", context.organization, "PV1-39" if code else "MSH-4", segment.line if code else 1)
+        made.put(
+            "serviceProvider", context.organization, segment.place(39) if code else "MSH-4", segment.line if code else 1
+        )
