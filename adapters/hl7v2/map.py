@@ -3,6 +3,7 @@
 from adapters.contract import Mapped, Mode
 from adapters.hl7v2.account import account
 from adapters.hl7v2.map_clinical import allergy, condition, disability, procedure
+from adapters.hl7v2.map_contacts import additional, contact, guarantor, mother
 from adapters.hl7v2.map_context import Context, Event
 from adapters.hl7v2.map_coverage import charge, coverage
 from adapters.hl7v2.map_documents import document
@@ -10,11 +11,12 @@ from adapters.hl7v2.map_envelope import envelope
 from adapters.hl7v2.map_immunization import immunization
 from adapters.hl7v2.map_medications import DRUG_GROUPS, prescription
 from adapters.hl7v2.map_merge import merge
-from adapters.hl7v2.map_orders import order, report
-from adapters.hl7v2.map_patient import additional, contact, guarantor, patient
+from adapters.hl7v2.map_orders import order
+from adapters.hl7v2.map_patient import patient
 from adapters.hl7v2.map_people import facility, roles
 from adapters.hl7v2.map_problems import goal, problem
 from adapters.hl7v2.map_referral import referral
+from adapters.hl7v2.map_reports import report
 from adapters.hl7v2.map_results import comment, observations
 from adapters.hl7v2.map_schedule import appointment
 from adapters.hl7v2.map_specimen import specimen
@@ -124,6 +126,7 @@ def _person(context: Context, group: Group) -> None:
         made = patient(context, segment, mode)
         if made is not None:
             context.mapped.subject = context.mapped.subject or context.patient_key
+            mother(context, segment)
             if context.event.name == "ADT^A29":
                 made.put("active", False, "MSH-9", 1)
     for visit in group.sub("VISIT")[:1]:

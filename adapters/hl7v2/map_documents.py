@@ -3,11 +3,12 @@
 import base64
 
 from adapters.contract import Resource
+from adapters.hl7v2.map_attachments import attachment_of
 from adapters.hl7v2.map_context import Context, filled
 from adapters.hl7v2.map_datatypes import coded, concept_of, entity, instant
 from adapters.hl7v2.map_orders import service_request
 from adapters.hl7v2.map_people import practitioner
-from adapters.hl7v2.map_results import attachment_of, observations
+from adapters.hl7v2.map_results import observations
 from adapters.hl7v2.message import Segment, Value, said
 from adapters.hl7v2.structure import Group
 from adapters.kit.resource import Made

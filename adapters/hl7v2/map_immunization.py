@@ -12,8 +12,8 @@ from adapters.hl7v2.map_datatypes import (
     when,
 )
 from adapters.hl7v2.map_medications import administered
-from adapters.hl7v2.map_orders import numbers
 from adapters.hl7v2.map_people import coded_organization, place, practitioner, roles
+from adapters.hl7v2.map_reports import numbers
 from adapters.hl7v2.map_results import observations
 from adapters.hl7v2.message import Segment, Value
 from adapters.hl7v2.structure import Group

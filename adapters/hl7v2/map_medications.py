@@ -13,8 +13,10 @@ from adapters.hl7v2.map_datatypes import (
     unknown_concept,
     when,
 )
-from adapters.hl7v2.map_orders import diagnoses, numbers, order_status
+from adapters.hl7v2.map_dosage import FIELDS, dosage, given_dose
+from adapters.hl7v2.map_orders import diagnoses, order_status
 from adapters.hl7v2.map_people import practitioner, roles
+from adapters.hl7v2.map_reports import numbers
 from adapters.hl7v2.map_results import observations
 from adapters.hl7v2.message import Segment, Value
 from adapters.hl7v2.structure import Group
@@ -22,14 +24,6 @@ from adapters.kit.resource import Made
 
 DRUG_GROUPS = ("ORDERED", "ENCODED", "DISPENSED", "GIVEN", "ADMINISTERED")
 
-# The same matter stands in other fields of RXO (the doctor's order), RXE (the pharmacy's), RXD and RXA.
-_FIELDS = {
-    "RXO": {"code": 1, "low": 2, "high": 3, "unit": 4, "form": 5, "pharmacy": 6, "text": 7, "strength": 18},
-    "RXE": {"code": 2, "low": 3, "high": 4, "unit": 5, "form": 6, "text": 7, "pharmacy": 21, "strength": 25},
-    "RXD": {"code": 2, "low": 12, "form": 6, "text": 15, "strength": 16},
-    "RXG": {"code": 4, "low": 5, "high": 6, "unit": 7, "form": 8, "text": 13, "strength": 17},
-    "RXA": {"code": 5, "low": 6, "unit": 7, "form": 8},
-}
 _SUPPLY = {"RXO": (11, 12, 13), "RXE": (10, 11, 12)}  # amount, unit, refills
 
 
@@ -62,7 +56,7 @@ def _request(context: Context, group: Group, inner: Group, ordered: Group | None
     common = group.first("ORC")
     placer, filler = numbers(context, common, None)
     own = entity(context, segment.value(15), "prescription") if segment.name == "RXE" else None
-    medication = coded(context, segment.value(_FIELDS[segment.name]["code"]))
+    medication = coded(context, segment.value(FIELDS[segment.name]["code"]))
     number = placer or filler
     identity = number[0]["value"] if number else own["value"] if own else f"{context.scope()}|{_word(medication)}"
     made = context.make("MedicationRequest", context.own_key("prescription", identity), "owned")
@@ -80,7 +74,7 @@ def _request(context: Context, group: Group, inner: Group, ordered: Group | None
         made.put("groupIdentifier", entity(context, grouped, "order-group"), grouped.place, grouped.line)
         context.fill(made, common, _COMMON)
     _urgency(context, made, group, inner)
-    _dosage(context, made, segment, group, inner)
+    dosage(context, made, segment, group, inner)
     _supply(context, made, segment)
     if segment.name == "RXO":
         context.fill(made, segment, ((20, "reasonCode[]", coded), (14, "requester", practitioner)))
@@ -105,7 +99,7 @@ def _fallback(context: Context, made: Made, ordered: Group, group: Group) -> Non
     segment = ordered.first("RXO")
     context.fill(made, segment, ((20, "reasonCode[]", coded), (14, "requester", practitioner)))
     if segment is not None and "dosageInstruction" not in made.resource:
-        _dosage(context, made, segment, group, ordered)
+        dosage(context, made, segment, group, ordered)
     if segment is not None and "dispenseRequest" not in made.resource:
         _supply(context, made, segment)
     add_notes(context, made, ordered.all("NTE"))
@@ -113,7 +107,7 @@ def _fallback(context: Context, made: Made, ordered: Group, group: Group) -> Non
 
 def _medication(context: Context, made: Made, segment: Segment, concept: Resource | None, inner: Group) -> None:
     """medication[x]: a concept; a Medication of its own where form, strength, lot or components are told."""
-    fields = _FIELDS[segment.name]
+    fields = FIELDS[segment.name]
     value = segment.value(fields["code"])
     if concept is None:
         context.problem("warning", "incomplete", "the drug has no code and no name", value.place, segment.line)
@@ -145,85 +139,6 @@ def _ingredient(context: Context, drug: Made, part: Segment) -> None:
         content = {"itemCodeableConcept": concept, "isActive": base != "B", "strength": strength}
         drug.add("ingredient", filled(content), value.place, value.line)
         context.traced(drug, "ingredient.strength", *((size, part.value(4)) if strength else ()), part.value(1))
-
-
-def _dosage(context: Context, made: Made, segment: Segment, group: Group, inner: Group) -> None:
-    """Dosage: text, timing of TQ1 or the old quantity/timing, dose, route and site of RXR."""
-    content, sources = _dose(context, segment)
-    when_, used = _timing(context, segment, group, inner)
-    content |= when_
-    route = inner.first("RXR")
-    if route is not None:
-        for field, element in ((1, "route"), (2, "site"), (4, "method")):
-            value = route.value(field)
-            concept = coded(context, value)
-            if concept:
-                content[element] = concept
-                sources.append(value)
-    if content:
-        made.add("dosageInstruction", content)
-        at = f"dosageInstruction[{len(made.resource['dosageInstruction']) - 1}]"
-        context.traced(made, at, *sources, *used)
-
-
-def _dose(context: Context, segment: Segment) -> tuple[Resource, list[Value]]:
-    fields = _FIELDS[segment.name]
-    content: Resource = {}
-    sources: list[Value] = []
-    words = [(text["text"], value) for value in segment.values(fields["text"]) if (text := _said(context, value))]
-    if words:
-        content["text"] = "\n".join(text for text, _ in words)
-        sources += [value for _, value in words]
-    low, high, unit = (segment.value(fields[name]) if name in fields else None for name in ("low", "high", "unit"))
-    least = decimal(low.component(1)) if low is not None else None
-    most = decimal(high.component(1)) if high is not None else None
-    nothing = Value(segment, 0, 0, "")
-    if least is not None and low is not None:
-        sources += [low, *([unit] if unit is not None else [])]
-        dose = quantity(context, least, unit or nothing)
-        if most is not None and most > least and high is not None:
-            sources.append(high)
-            content["doseAndRate"] = [{"doseRange": {"low": dose, "high": quantity(context, most, unit or nothing)}}]
-        else:
-            content["doseAndRate"] = [{"doseQuantity": dose}]
-    if segment.name == "RXE" and (rate := decimal(segment.value(23).component(1))) is not None:
-        speed = quantity(context, rate, segment.value(24))
-        content.setdefault("doseAndRate", [{}])[0]["rateQuantity"] = speed
-        sources += [segment.value(23), segment.value(24)]
-    return content, sources
-
-
-def _said(context: Context, value: Value) -> Resource | None:
-    concept = coded(context, value)
-    return {"text": concept["text"]} if concept else None
-
-
-def _timing(context: Context, segment: Segment, group: Group, inner: Group) -> tuple[Resource, list[Value]]:
-    """How often and from when to when: TQ1, else RXE-1 or ORC-7."""
-    timing = next((sub.first("TQ1") for sub in (*inner.sub("TIMING"), *group.sub("TIMING"))), None)
-    common = group.first("ORC")
-    if timing is not None:
-        every, start, end, how = timing.value(3), timing.value(7), timing.value(8), timing.value(11)
-        period = context.period(start, end)
-        sources = [every, *([start, end] if period else [])]
-        extra = _said(context, how)
-        sources += [how] if extra else []
-    else:
-        old = segment.value(1) if segment.name == "RXE" else None
-        if old is None or not old.text:
-            old = common.value(7) if common is not None else None
-        if old is None or not old.text:
-            return {}, []
-        every, sources, extra = old.part(2), [old], None
-        period = context.period(old, old, (4, 5))
-    code = coded(context, every) if every.text else None
-    repeat = {"boundsPeriod": period} if period else {}
-    made = filled({"timing": filled({"repeat": repeat, "code": code})})
-    if extra:
-        made["patientInstruction"] = extra["text"]
-    if every.said(1).upper().startswith("PRN"):
-        made["asNeededBoolean"] = True
-    return made, sources if made else []
 
 
 def _urgency(context: Context, made: Made, group: Group, inner: Group) -> None:
@@ -289,7 +204,7 @@ def _dispense(context: Context, group: Group, inner: Group, request: Made | None
         made.put("quantity", quantity(context, number_of, segment.value(5)), size.place, size.line)
         context.traced(made, "quantity.unit", segment.value(5))
     context.fill(made, segment, ((3, "whenHandedOver", when), (9, "note[]", text_concept)))
-    _dosage(context, made, segment, group, inner)
+    dosage(context, made, segment, group, inner)
     add_notes(context, made, [*group.all("NTE"), *inner.all("NTE")])
 
 
@@ -299,7 +214,7 @@ def _administration(context: Context, group: Group, inner: Group, request: Made 
     given = segment.name == "RXA"
     placer, filler = numbers(context, group.first("ORC"), None)
     number = filler or placer
-    concept = coded(context, segment.value(_FIELDS[segment.name]["code"]))
+    concept = coded(context, segment.value(FIELDS[segment.name]["code"]))
     at = segment.value(3)
     base = number[0]["value"] if number else f"{context.scope()}|{_word(concept)}"
     identity = f"{base}|{at.component(1)}|{segment.value(2).component(1)}"
@@ -329,7 +244,7 @@ def _administration(context: Context, group: Group, inner: Group, request: Made 
         context.fill(made, segment, _GIVEN)
     if request is not None:
         made.put("request", request.reference(), "ORC-2")
-    _given_dose(context, made, segment, inner)
+    given_dose(context, made, segment, inner)
     add_notes(context, made, [*group.all("NTE"), *inner.all("NTE")])
     for seen in observations(context, inner.sub("OBSERVATION")):
         seen.add("partOf", made.reference())
@@ -345,21 +260,3 @@ def administered(context: Context, segment: Segment) -> tuple[str, str, Value]:
     if row is None and value.said(1):
         context.unknown(value, value.said(1), "completion status")
     return (row[0], row[1], value) if row else ("completed", "completed", value)
-
-
-def _given_dose(context: Context, made: Made, segment: Segment, inner: Group) -> None:
-    fields = _FIELDS[segment.name]
-    size, unit = segment.value(fields["low"]), segment.value(fields["unit"])
-    number = decimal(size.component(1))
-    content: Resource = {"dose": quantity(context, number, unit)} if number is not None else {}
-    sources = [size, unit] if content else []
-    route = inner.first("RXR")
-    for field, element in ((1, "route"), (2, "site"), (4, "method")):
-        value = route.value(field) if route is not None else None
-        concept = coded(context, value) if value is not None else None
-        if concept and value is not None:
-            content[element] = concept
-            sources.append(value)
-    if "dose" in content:  # rule mad-1: a dosage has a dose or a rate
-        made.put("dosage", content)
-        context.traced(made, "dosage", *sources)

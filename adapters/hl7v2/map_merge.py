@@ -1,9 +1,10 @@
 """Two patients become one: PID and MRG -> the Patient that stays, and the one that it replaces (Patient.link)."""
 
+from adapters.hl7v2.map_contacts import additional, mother
 from adapters.hl7v2.map_context import Context
 from adapters.hl7v2.map_datatypes import identifier
 from adapters.hl7v2.map_names import names
-from adapters.hl7v2.map_patient import additional, patient
+from adapters.hl7v2.map_patient import patient
 from adapters.hl7v2.map_visit import encounter
 from adapters.hl7v2.message import Segment
 from adapters.hl7v2.structure import Group
@@ -19,6 +20,7 @@ def merge(context: Context, root: Group) -> None:
         if kept is None:
             continue
         context.mapped.subject = context.mapped.subject or kept.key
+        mother(context, segment)
         for extra in pair.all("PD1"):
             additional(context, extra)
         given = pair.all("MRG")

@@ -6,8 +6,7 @@ from typing import Any
 from adapters.contract import Mode, Resource
 from adapters.hl7v2.map_context import Context, filled
 from adapters.hl7v2.map_datatypes import code_system, coded, flag, id_type, identifier
-from adapters.hl7v2.map_names import address, home_phone, name, names, telecom, work_phone
-from adapters.hl7v2.map_people import named_organization, practitioner
+from adapters.hl7v2.map_names import address, home_phone, names, telecom, work_phone
 from adapters.hl7v2.message import Segment, Value
 from adapters.kit import people
 from adapters.kit.resource import Made
@@ -55,7 +54,6 @@ def patient(context: Context, segment: Segment, mode: Mode) -> Made | None:
     _reach(context, made, segment)
     _language(context, made, segment)
     _extensions(context, made, segment)
-    _mother(context, segment)
     return made
 
 
@@ -124,7 +122,7 @@ def gender(context: Context, value: Value) -> str | None:
 def _reach(context: Context, made: Made, segment: Segment) -> None:
     for value in segment.values(11):
         if value.component(7) in ("N", "BDL"):  # place of origin or of birth, not an address to write to
-            _extend(made, f"{EXT}patient-birthPlace", "valueAddress", address(context, value), value)
+            extend(made, f"{EXT}patient-birthPlace", "valueAddress", address(context, value), value)
         else:
             made.add("address", address(context, value), value.place, value.line)
     county = segment.value(12)
@@ -181,129 +179,16 @@ def _extensions(context: Context, made: Made, segment: Segment) -> None:
     for number, url, kind, read in _EXTENSIONS:
         if segment.raw(number):
             value = segment.value(number)
-            _extend(made, url, kind, read(context, value), value)
+            extend(made, url, kind, read(context, value), value)
     species, breed = segment.value(35), segment.value(36)
     parts = [("species", coded(context, species)), ("breed", coded(context, breed))]
     inner = [{"url": url, "valueCodeableConcept": concept} for url, concept in parts if concept]
     if parts[0][1]:
-        _extend(made, f"{EXT}patient-animal", "extension", inner, species)
+        extend(made, f"{EXT}patient-animal", "extension", inner, species)
         context.traced(made, "extension", breed)
 
 
-def _extend(made: Made, url: str, kind: str, content: Any, source: Value) -> None:
+def extend(made: Made, url: str, kind: str, content: Any, source: Value) -> None:
     """Adds an extension once; the first field that fills it wins."""
     if content and not any(extension["url"] == url for extension in made.resource.get("extension", [])):
         made.add("extension", {"url": url, kind: content}, source.place, source.line)
-
-
-# ----------------------------------------------------------------------------------- PD1, NK1, GT1, mother
-def additional(context: Context, segment: Segment) -> None:
-    """PD1 -> Patient.generalPractitioner (the person of PD1-4, the institution of PD1-3)."""
-    if context.patient is not None:
-        rows = ((4, "generalPractitioner[]", practitioner), (3, "generalPractitioner[]", named_organization))
-        context.fill(context.patient, segment, rows)
-        value = segment.value(14)
-        _extend(context.patient, f"{EXT}patient-congregation", "valueString", value.said(1), value)
-
-
-_PHONES = ((5, ""), (6, "work"), (40, ""), (41, ""), (31, ""))
-
-
-def contact(context: Context, segment: Segment) -> None:
-    """NK1 -> Patient.contact; one without a name, a phone or an address says too little (rule pat-1)."""
-    if context.patient is None or context.repeats(segment):
-        return
-    relations = [(coded(context, value), value) for value in (segment.value(3), segment.value(7))]
-    points = [(telecom(context, value, use), value) for number, use in _PHONES for value in segment.values(number)]
-    named = next(((n, v) for number in (2, 30) for v in segment.values(number) if (n := name(context, v))), None)
-    lives = next(((a, v) for number in (4, 32) for v in segment.values(number) if (a := address(context, v))), None)
-    employer, start = segment.value(13), segment.value(8)
-    organization = employer.said(1)
-    sex = segment.value(15)
-    content = filled(
-        {
-            "relationship": [concept for concept, _ in relations if concept],
-            "name": named and named[0],
-            "telecom": [point for point, _ in points if point],
-            "address": lives and lives[0],
-            "gender": gender(context, sex),
-            "organization": {"display": organization} if organization else None,
-            "period": context.period(start, segment.value(9)),
-        }
-    )
-    if not any(element in content for element in ("name", "telecom", "address", "organization")):
-        text = "the contact has no name, phone or address; left out"
-        context.problem("warning", "incomplete", text, segment.name, segment.line)
-        return
-    made = context.patient
-    made.add("contact", content)
-    at = f"contact[{len(made.resource['contact']) - 1}]"
-    context.traced(made, f"{at}.relationship", *(value for concept, value in relations if concept))
-    context.traced(made, f"{at}.telecom", *(value for point, value in points if point))
-    context.traced(made, f"{at}.name", *([named[1]] if named else []))
-    context.traced(made, f"{at}.address", *([lives[1]] if lives else []))
-    context.traced(made, f"{at}.gender", *([sex] if "gender" in content else []))
-    context.traced(made, f"{at}.organization", *([employer] if organization else []))
-    context.traced(made, f"{at}.period", *([start, segment.value(9)] if "period" in content else []))
-
-
-def guarantor(context: Context, segment: Segment) -> None:
-    """GT1 -> RelatedPerson, the guarantor of the patient."""
-    if context.patient is None or context.repeats(segment):
-        return
-    who = segment.value(3).said(1) + segment.value(3).said(2) or segment.value(2).said(1)
-    if not who:
-        context.problem(
-            "warning", "incomplete", "the guarantor has no name and no number; left out", segment.place(3), segment.line
-        )
-        return
-    made = context.make("RelatedPerson", context.own_key(context.short(context.patient), "guarantor", who), "owned")
-    made.put("patient", context.subject(), "PID-3")
-    role = {"coding": [{"system": ROLE_CODE, "code": "GUAR", "display": "guarantor"}], "text": "guarantor"}
-    made.add("relationship", role)
-    context.fill(made, segment, _GUARANTOR)
-    period = context.period(segment.value(13), segment.value(14))
-    made.put("period", period, segment.place(13), segment.line)
-    context.traced(made, "period", segment.value(14))
-
-
-def _own_number(context: Context, value: Value) -> Resource | None:
-    found = identifier(context, value)
-    return found[1] if found else None
-
-
-def _social(context: Context, value: Value) -> Resource | None:
-    found = identifier(context, value, "SS")
-    return found[1] if found else None
-
-
-def _day(context: Context, value: Value) -> str:
-    return context.day(value)
-
-
-_GUARANTOR = (
-    (2, "identifier[]", _own_number),
-    (12, "identifier[]", _social),
-    (11, "relationship[]", coded),
-    (3, "name[]", name),
-    (4, "name[]", name),
-    (6, "telecom[]", home_phone),
-    (7, "telecom[]", work_phone),
-    (9, "gender", gender),
-    (8, "birthDate", _day),
-    (5, "address[]", address),
-)
-
-
-def _mother(context: Context, segment: Segment) -> None:
-    """PID-21 -> RelatedPerson: the mother, known by her number."""
-    value = segment.value(21)
-    number = _own_number(context, value)
-    if number is None or context.patient is None:
-        return
-    made = context.make("RelatedPerson", context.own_key(context.short(context.patient), "mother"), "owned")
-    made.add("identifier", number, value.place, value.line)
-    made.put("patient", context.subject(), "PID-3")
-    made.add("relationship", {"coding": [{"system": ROLE_CODE, "code": "MTH", "display": "mother"}], "text": "mother"})
-    maiden = segment.value(6)
-    made.add("name", name(context, maiden), maiden.place, maiden.line)
