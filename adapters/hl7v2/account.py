@@ -2,7 +2,7 @@
 
 from adapters.contract import Leaves
 from adapters.hl7v2.map_context import Context
-from adapters.hl7v2.message import NULL, Leaf, Segment, said
+from adapters.hl7v2.message import Leaf, Segment, said
 
 ENVELOPE = frozenset({"MSH", "SFT", "EVN", "UAC", "MSA", "ERR", "DSC"})
 """Segments about the message itself: their unread fields are no clinical content and are counted, not reported."""
@@ -21,27 +21,12 @@ def account(context: Context, strangers: list[Segment]) -> None:
     traced = {(trace.line, trace.field) for trace in context.mapped.trace}
     traced |= context.in_envelope
     leaves = context.mapped.leaves = Leaves()
-    present = mapped = 0
     for segment in context.message.segments:
-        rest: list[Leaf] = []
-        line = segment.line
-        for number, repetition, text in segment.parts():
-            place = segment.place(number, repetition)
-            landed = (line, place) in traced
-            parts = segment.components(text)
-            for at, part in enumerate(parts, 1):
-                if not part or part == NULL or part.isspace():
-                    continue
-                present += 1
-                read = segment.was_read(number, repetition, at)
-                if landed and read:
-                    mapped += 1
-                else:
-                    name = place if len(parts) == 1 else f"{place}.{at}"
-                    rest.append(Leaf(name, place, line, part.strip(), read))
+        present, mapped, rest = segment.tally(traced)
+        leaves.present += present
+        leaves.mapped += mapped
         if rest:
             _listed(context, leaves, segment, rest)
-    leaves.present, leaves.mapped = present, mapped
     for segment in strangers:
         if segment.touched:
             text = f"stands where {context.event.structure} has no place for it; put with the group before it"
@@ -51,11 +36,11 @@ def account(context: Context, strangers: list[Segment]) -> None:
 def _listed(context: Context, leaves: Leaves, segment: Segment, rest: list[Leaf]) -> None:
     envelope = segment.name in ENVELOPE
     unread = []
+    first = f"{segment.name}-1" if segment.name in _NUMBERED else ""
     for leaf in rest:
-        number = leaf.value == f"{segment.name}-1" and segment.name in _NUMBERED
         if envelope:
             reason = "about the message"
-        elif number:
+        elif leaf.value == first:
             reason = "numbers the segment"
         elif not said(leaf.text):
             reason = "says nothing"

@@ -16,7 +16,7 @@ def names(context: Context, value: Value, first: int = 1) -> list[Resource]:
     A bare Chinese name in one component is split; pinyin beside it becomes a second name.
     """
     family, given, middle, suffix, prefix, degree = value.all_said(first, first + 5)
-    row = context.row("name_use", value.component(first + 6)) if first == 1 else None
+    row = context.row("name_use", value.component(7 if first == 1 else 10))
     pinyin = ""
     if suffix and suffix.isascii() and _HAN.search(family):
         pinyin, suffix = suffix, ""

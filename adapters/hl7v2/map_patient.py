@@ -13,6 +13,7 @@ from adapters.kit.resource import Made
 
 EXT = "http://hl7.org/fhir/StructureDefinition/"
 ETHNIC_GROUP = "http://hl7.org.cn/fhir/sd/ehr/StructureDefinition/ext-person-ethnicGroup"
+RACE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race"
 ROLE_CODE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 _KINDS = {
     3: "",
@@ -180,12 +181,24 @@ def _extensions(context: Context, made: Made, segment: Segment) -> None:
         if segment.raw(number):
             value = segment.value(number)
             extend(made, url, kind, read(context, value), value)
+    _race(context, made, segment)
     species, breed = segment.value(35), segment.value(36)
     parts = [("species", coded(context, species)), ("breed", coded(context, breed))]
     inner = [{"url": url, "valueCodeableConcept": concept} for url, concept in parts if concept]
     if parts[0][1]:
         extend(made, f"{EXT}patient-animal", "extension", inner, species)
         context.traced(made, "extension", breed)
+
+
+def _race(context: Context, made: Made, segment: Segment) -> None:
+    """PID-10: R4 itself has no element for race; the extension that profiles of it use."""
+    found = [(concept, value) for value in segment.values(10) if (concept := coded(context, value))]
+    if found:
+        codings = [coding for concept, _ in found for coding in concept.get("coding", [])[:1]]
+        inner = [{"url": "detailed", "valueCoding": coding} for coding in codings]
+        text = ", ".join(concept["text"] for concept, _ in found)
+        extend(made, RACE, "extension", [*inner, {"url": "text", "valueString": text}], found[0][1])
+        context.traced(made, "extension", *(value for _, value in found[1:]))
 
 
 def extend(made: Made, url: str, kind: str, content: Any, source: Value) -> None:

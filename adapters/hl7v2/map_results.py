@@ -9,6 +9,7 @@ from adapters.hl7v2.map_datatypes import (
     add_notes,
     coded,
     decimal,
+    entity,
     first_text,
     instant,
     numbered,
@@ -123,8 +124,9 @@ def _range(context: Context, value: Value) -> Resource | None:
 
 
 def _device(context: Context, value: Value) -> Resource | None:
-    text = first_text(context, value)
-    return {"display": text} if text else None
+    """OBX-18, an EI (number, namespace) or, in older messages, a name."""
+    text, number = first_text(context, value), entity(context, value, "device")
+    return {"identifier": number, "display": text} if number else None
 
 
 _DETAILS = (

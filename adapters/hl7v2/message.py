@@ -61,11 +61,15 @@ class Value:
 
     @property
     def place(self) -> str:
-        return self._segment.place(self.field, self.repetition)
+        segment = self._segment
+        if self.repetition or segment._moved:
+            return segment.place(self.field, self.repetition)
+        return f"{segment.own_name}-{self.field}"
 
     @property
     def line(self) -> int:
-        return self._segment.line_of(self.field)
+        segment = self._segment
+        return segment.line_of(self.field) if segment._moved else segment.line
 
     @property
     def null(self) -> bool:
@@ -228,6 +232,29 @@ class Segment:
                 if content and content != NULL:
                     name = place if len(parts) == 1 else f"{place}.{at}"
                     yield Leaf(name, place, self.line, content, self.was_read(number, repetition, at))
+
+    def tally(self, traced: set[tuple[int | None, str]]) -> tuple[int, int, list[Leaf]]:
+        """(how many components say something, how many of them are mapped, the others). Mapped: a rule has read it, and
+        the place of its repetition is among the traced (line, place)."""
+        present = mapped = 0
+        rest: list[Leaf] = []
+        read, mark, line = self._read, self.delimiters.component, self.line
+        for number, repetition, text in self.parts():
+            spot = (number << 40) | (repetition << 20)
+            place = self.place(number, repetition) if repetition else f"{self.own_name}-{number}"
+            landed, whole = (line, place) in traced, spot in read
+            parts = text.split(mark) if mark and mark in text else [text]
+            for at, part in enumerate(parts, 1):
+                if not part or part == NULL or part.isspace():
+                    continue
+                present += 1
+                seen = whole or spot | at in read
+                if landed and seen:
+                    mapped += 1
+                else:
+                    name = f"{place}.{at}" if len(parts) > 1 else place
+                    rest.append(Leaf(name, place, line, part.strip(), seen))
+        return present, mapped, rest
 
     def parts(self) -> Iterator[tuple[int, int, str]]:
         """(field, repetition, text) of all that the sender wrote here, in its own places."""
