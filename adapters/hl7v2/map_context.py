@@ -47,6 +47,7 @@ class Context:
         self.in_envelope: set[tuple[int | None, str]] = set()  # (line, place) of what the raw message's own record says
         self.systems: dict[str, str] = {}  # coding system names already looked up
         self._made: dict[str, Made] = {}
+        self._by_url: dict[str, Made] = {}
         self._seen: dict[tuple[str, ...], int] = {}
         if not source:
             self.problem(
@@ -76,6 +77,15 @@ class Context:
             return dates.date_time(text, self.site.zone) if text else ""
         except ValueError as problem:
             self.problem("error", "value", str(problem), value.place, value.line)
+            return ""
+
+    def when_it_is(self, value: Value) -> str:
+        """Like `when`, for a value that may be a text instead (OBX-5): a warning, and ''."""
+        text = value.component(1)
+        try:
+            return dates.date_time(text, self.site.zone) if text else ""
+        except ValueError as problem:
+            self.problem("warning", "value", f"{problem}; kept as text", value.place, value.line)
             return ""
 
     def day(self, value: Value) -> str:
@@ -121,7 +131,7 @@ class Context:
 
     # ---------------------------------------------------------------------------------------------- making
     def make(self, type: str, key: str, mode: Mode) -> Made:
-        made = self._made[key] = Made(self.mapped, type, key, mode)
+        made = self._made[key] = self._by_url[reference(key)["reference"]] = Made(self.mapped, type, key, mode)
         return made
 
     def made(self, key: str) -> Made | None:
@@ -129,9 +139,7 @@ class Context:
 
     def referenced(self, target: Resource) -> Made | None:
         """The resource of this message that a reference points at."""
-        return next(
-            (made for key, made in self._made.items() if reference(key)["reference"] == target.get("reference")), None
-        )
+        return self._by_url.get(target.get("reference", ""))
 
     def subject(self) -> Resource:
         return reference(self.patient_key)

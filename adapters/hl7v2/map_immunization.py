@@ -167,7 +167,7 @@ def _placed(context: Context, made: Made, segment: Segment, element: str, sheets
         sheets[sub] = {element: words}
         made.add("education", sheets[sub], value.place, value.line)
         return True
-    at = context.when(value)
+    at = context.when_it_is(value)
     if not at or sub not in sheets or element in sheets[sub]:
         return False
     sheets[sub][element] = at

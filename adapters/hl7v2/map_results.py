@@ -192,8 +192,9 @@ def _value(context: Context, value: Value, kind: str, units: Value) -> tuple[str
         concept = coded(context, value)
         return ("valueCodeableConcept", concept) if concept else None
     elif kind in _TIMES:
-        at = context.when(value)
-        return ("valueDateTime", at) if at else None
+        at = context.when_it_is(value)
+        if at:
+            return "valueDateTime", at
     return "valueString", words
 
 

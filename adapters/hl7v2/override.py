@@ -32,7 +32,7 @@ from adapters.kit import codes
 TABLES = "adapters.hl7v2"
 POLICIES = ("keep", "warn", "queue", "reject")
 
-_FIELD = re.compile(r"[A-Z][A-Z0-9]{2}-[1-9]\d*")
+_FIELD = re.compile(r"[A-Z][A-Z0-9]{2}-[1-9]\d{0,2}")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _ZONE = re.compile(r"Z|[+-](0\d|1[0-4]):[0-5]\d")
 _KNOWN = ("name", "application", "facility", "zone", "events", "segments", "moves", "systems", "policies", "tables")

@@ -36,6 +36,7 @@ class Group:
     shape: Shape
     segments: list[Segment] = field(default_factory=list)
     groups: list["Group"] = field(default_factory=list)
+    _notes: dict[int, list[Segment]] | None = None
 
     @property
     def name(self) -> str:
@@ -55,13 +56,14 @@ class Group:
 
     def notes(self, segment: Segment) -> list[Segment]:
         """The NTE segments that say something about a segment of this group: those behind it, before the next one."""
-        found: list[Segment] = []
-        for other in self.segments[self.segments.index(segment) + 1 :]:
-            if other.name == "NTE":
-                found.append(other)
-            elif other.name not in ("PRT", "ROL", "CTD"):
-                break
-        return found
+        if self._notes is None:
+            self._notes, owner = {}, 0
+            for other in self.segments:
+                if other.name == "NTE":
+                    self._notes.setdefault(owner, []).append(other)
+                elif other.name not in ("PRT", "ROL", "CTD"):
+                    owner = id(other)
+        return self._notes.get(id(segment), [])
 
     def walk(self) -> Iterator["Group"]:
         yield self

@@ -328,6 +328,7 @@ def test_an_allergy_is_active_with_its_category_severity_and_reactions() -> None
         ("TX", "两行\\.br\\文字", "valueString", "两行\n文字"),
         ("CE", "P^阳性^99X", "valueCodeableConcept", None),
         ("TS", "20240102", "valueDateTime", "2024-01-02"),
+        ("DT", "昨天", "valueString", "昨天"),
     ],
 )
 def test_a_result_keeps_its_type(kind: str, value: str, element: str, content: Any) -> None:
