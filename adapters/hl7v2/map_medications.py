@@ -256,7 +256,8 @@ def administered(context: Context, segment: Segment) -> tuple[str, str, Value]:
     if action.component(1).upper() == "D":
         return "entered-in-error", "entered-in-error", action
     value = segment.value(20)
-    row = context.row("completion_status", value.taken().said(1))
+    code = value.taken().component(1)  # NA is a code here, not a placeholder
+    row = context.row("completion_status", code)
     if row is None and value.said(1):
-        context.unknown(value, value.said(1), "completion status")
+        context.unknown(value, code, "completion status")
     return (row[0], row[1], value) if row else ("completed", "completed", value)

@@ -148,7 +148,7 @@ def order_status(context: Context, common: Segment | None, column: str, missing:
         return missing, None
     at = {"service": 0, "medication": 1}[column]
     control, state = common.value(1), common.value(5)
-    row = context.row("order_control", control.taken().said(1))
+    row = context.row("order_control", control.taken().component(1))  # NA is a code here, not a placeholder
     if row is None and control.said(1):
         context.unknown(control, control.said(1), "order control")
     said = context.row("order_status", state.taken().said(1))

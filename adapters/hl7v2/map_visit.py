@@ -38,7 +38,7 @@ def encounter(context: Context, group: Group) -> Made | None:
         return known
     mode: Mode = "owned"
     if visit:
-        mode = "refreshed" if context.event.patient == "refreshed" else "shared"
+        mode = "refreshed" if context.event.patient in ("refreshed", "moved") else "shared"
     made = context.encounter = context.make("Encounter", key, mode)
     for _, number, value in visit:
         made.add("identifier", number, value.place, value.line)
