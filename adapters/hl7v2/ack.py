@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 
 from adapters.contract import Problem
-from adapters.hl7v2.message import Delimiters, Line, Message
+from adapters.hl7v2.delimiters import Delimiters
+from adapters.hl7v2.message import Line, Message
 from adapters.kit.transaction import sentence
 
 APPLICATION = "TIERCARE"

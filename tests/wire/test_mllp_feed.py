@@ -122,10 +122,10 @@ async def test_a_message_at_fault_is_answered_with_its_place_and_only_its_bytes_
 
 async def test_an_unsupported_type_is_rejected_and_kept(target: Target, base: str) -> None:
     kept = len(documents(base, "not-converted"))
-    content = b"MSH|^~\\&|HIS|A|||20240101||ORU^R01|7|P|2.4\rPID|1||7\r"
+    content = b"MSH|^~\\&|HIS|A|||20240101||QBP^Q21|7|P|2.4\rPID|1||7\r"
     ((_, msa, err),) = await exchange(target, content)
     assert msa[:3] == ["MSA", "AR", "7"]
-    assert "unsupported message type ORU\\S\\R01" in msa[3]
+    assert "unsupported message type QBP\\S\\Q21" in msa[3]
     assert err[3].startswith("200^")
     assert len(documents(base, "not-converted")) == kept + 1
 
