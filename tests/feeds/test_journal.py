@@ -29,6 +29,7 @@ def adt(number: str = "1", patient: str = "P1", sent: str = "20260301080000", na
         f"MSH|^~\\&|HIS|HOSPITAL|||{sent}||ADT^A01|{number}|P|2.4\r"
         f"PID|1||{patient}^^^HOSPITAL||{name}||19800101|F\r"
         f"PV1|1|I|WARD^1^2||||||||||||||||V{patient}|||||||||||||||||||||||||20260301070000\r"
+        "DG1|1||I10^Hypertension^I10\r"
     ).encode()
 
 
@@ -402,12 +403,13 @@ async def test_an_older_message_never_overwrites_a_newer_one(tmp_path: Path) -> 
         await turn(engine)
         assert states(engine) == {1: "delivered", 2: "delivered"}
         newer, older = server.seen
-        assert (len(observation(newer, "Encounter")), observation(older, "Encounter")) == (1, [])
-        (patient,) = observation(older, "Patient")
-        assert patient["request"]["method"] == "POST", "it only makes sure that there is one"
+        assert (len(observation(newer, "Condition")), observation(older, "Condition")) == (1, [])
+        for type in ("Patient", "Encounter"):
+            (one,) = observation(older, type)
+            assert one["request"]["method"] == "POST", "it only makes sure that there is one"
         links = str(older.transaction)
-        encounter = observation(newer, "Encounter")[0]["resource"]["id"]
-        assert f"urn:uuid:{encounter}" not in links
+        condition = observation(newer, "Condition")[0]["resource"]["id"]
+        assert f"urn:uuid:{condition}" not in links
 
 
 async def test_a_dead_letter_replayed_late_does_not_overwrite_what_came_after_it(tmp_path: Path) -> None:
@@ -419,7 +421,7 @@ async def test_a_dead_letter_replayed_late_does_not_overwrite_what_came_after_it
         review.replay(engine.journal.file, Wanted(state="dead"), 0)
         await turn(engine)
         assert server.numbers == ["2", "1"]
-        assert observation(server.seen[1], "Encounter") == []
+        assert observation(server.seen[1], "Condition") == []
 
 
 async def test_a_sender_whose_clock_is_ahead_does_not_stop_its_own_messages(tmp_path: Path) -> None:
@@ -430,7 +432,7 @@ async def test_a_sender_whose_clock_is_ahead_does_not_stop_its_own_messages(tmp_
         clock.now += 3600
         await take(engine, adt("2", sent="20260301163001"))
         await turn(engine)
-        assert len(observation(server.seen[1], "Encounter")) == 1
+        assert len(observation(server.seen[1], "Condition")) == 1
 
 
 # ------------------------------------------------------------------------------------------- destinations that fail
