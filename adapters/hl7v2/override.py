@@ -49,7 +49,7 @@ class Site:
     name: str = ""
     application: str = ""
     facility: str = ""
-    zone: str = "+08:00"
+    zone: str = ""  # "": that of the source
     events: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, str] = field(default_factory=dict)
     moves: Mapping[str, str] = field(default_factory=dict)
