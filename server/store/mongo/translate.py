@@ -16,9 +16,12 @@ from server.keys import (
     TERM,
     TEXT,
     All,
+    Backlinked,
+    Begins,
     Cursor,
     Ids,
     Link,
+    Linked,
     Not,
     Present,
     Select,
@@ -28,6 +31,7 @@ from server.keys import (
     Term,
     Test,
     Text,
+    Together,
 )
 from server.keys import Any as Either
 from server.store.mongo import index
@@ -73,6 +77,10 @@ def condition(test: Test, type: str) -> Filter:
             if shape == SPAN:
                 return {"r": {"$elemMatch": {"p": _prefix(index.every(param, index.UNIT))}}}
             return {"k": {"$elemMatch": _prefix(index.every(param, _KIND[shape]))}}
+        case Begins() | Together():
+            raise NotImplementedError
+        case Linked() | Backlinked():
+            raise NotImplementedError
         case _:  # pragma: no cover
             assert_never(test)
 

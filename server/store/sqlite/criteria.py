@@ -16,8 +16,11 @@ from server.keys import (
     TEXT,
     All,
     Any,
+    Backlinked,
+    Begins,
     Ids,
     Link,
+    Linked,
     Not,
     Present,
     Span,
@@ -25,6 +28,7 @@ from server.keys import (
     Term,
     Test,
     Text,
+    Together,
 )
 from server.store.sqlite.words import Words, is_local
 
@@ -103,6 +107,10 @@ class Criteria:
             case Text():
                 where, args = self._text(test, "b")
                 return Sql(f"EXISTS (SELECT 1 FROM str b INDEXED BY str_rid WHERE {where} AND b.rid={rid})", args)
+            case Begins() | Together():
+                raise NotImplementedError
+            case Linked() | Backlinked():
+                raise NotImplementedError
             case _:  # pragma: no cover
                 assert_never(test)
 
