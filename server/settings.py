@@ -29,6 +29,7 @@ SETTINGS = (
     Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
+    Setting("codes_max", 1000, "codes that a value set or a hierarchy may stand for in a search"),
     Setting("include_max", 1000, "resources that _include may add to a page"),
     Setting("history_max", 1000, "versions on a history page at most"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
@@ -55,6 +56,7 @@ class Settings:
     patch_max: int
     count_default: int
     count_max: int
+    codes_max: int
     include_max: int
     history_max: int
     bundle_entries_max: int

@@ -37,6 +37,7 @@ def build_app(settings: Settings) -> App:
                 Limits(
                     count_default=settings.count_default,
                     count_max=settings.count_max,
+                    codes_max=settings.codes_max,
                     include_max=settings.include_max,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,

@@ -6,12 +6,13 @@ parameter that cannot be indexed yet is listed with its reason in `left_out`.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from server.fhirpath.paths import Unsupported, compile_paths
-from server.keys import LINK, TERM, Entry
+from server.fhirpath.paths import Path, Unsupported, compile_paths
+from server.keys import LINK, SPAN, TERM, Entry
 from server.model import tables
+from server.search import composite
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -49,6 +50,7 @@ class _Type(NamedTuple):
     params: list[tuple[str, str]]  # (shape, Type.code)
     run: Run  # the values of each, in this order
     missing: dict[str, str]
+    composed: bool  # it has composites
 
 
 def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
@@ -65,6 +67,8 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
             entries += [Entry(shape, param, *value) for value in values]
         else:
             entries += _ranked(shape, param, values)
+    if compiled.composed:
+        entries += composite.entries(resource, setting)
     return tuple(entries)
 
 
@@ -74,10 +78,16 @@ def left_out(type: str) -> dict[str, str]:
 
 
 def _ranked(shape: str, param: str, values: list[Value]) -> list[Entry]:
-    """Several values: the smallest gets rank 1, the largest 2, those between 3 (a span's place is its low end)."""
-    ordered = sorted(values, key=lambda value: (value[2], value[0]))
+    """Several values: the smallest gets rank 1, the largest 2, those between 3 (a span's place is its low end).
+
+    Spans in a unit are never sorted by, because each stands there without one too: they get rank 3.
+    """
+    in_units = [value for value in values if shape == SPAN and value[0]]
+    ordered = sorted((v for v in values if not (shape == SPAN and v[0])), key=lambda value: (value[2], value[0]))
     last = len(ordered) - 1
-    return [Entry(shape, param, *value, rank=1 if i == 0 else 2 if i == last else 3) for i, value in enumerate(ordered)]
+    ranks = [0] if last == 0 else [1, *[3] * (last - 1), 2]
+    found = [Entry(shape, param, *value, rank=rank) for value, rank in zip(ordered, ranks, strict=False)]
+    return found + [Entry(shape, param, *value, rank=3) for value in in_units]
 
 
 @functools.cache
@@ -91,14 +101,15 @@ def _compiled(type: str) -> _Type:
         why_not = _add(root, parameter, type, params)
         if why_not:
             missing[parameter.code] = why_not
-    return _Type(params, _generate(root, len(params)), missing)
+    composed = any(parameter.kind == "composite" for parameter in tables.search_parameters(type).values())
+    return _Type(params, _generate(root, len(params)), missing, composed)
 
 
 def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tuple[str, str]]) -> str:
     """Grows the tree by a parameter's paths; why not, if that cannot be."""
-    kind = KINDS.get(parameter.kind)
-    if kind is None:
-        return f"search by {parameter.kind} is not supported yet"
+    if parameter.kind == "composite":
+        return composite.why_not(type, parameter.code)
+    kind = KINDS[parameter.kind]
     if not parameter.expression:
         return f"{parameter.code} is not supported yet"
     try:
@@ -107,13 +118,25 @@ def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tup
         paths = []
     if not paths:
         return f"the expression '{parameter.expression}' is not supported"
+    name = f"{type}.{parameter.code}"
+    _grow(root, paths, kind.types, len(params))
+    params.append((kind.shape, name))
+    for modifier, facet in kind.facets.items():
+        if any(path.type in facet.types for path in paths):
+            _grow(root, paths, facet.types, len(params))
+            params.append((facet.shape, f"{name}:{modifier}"))
+    return ""
+
+
+def _grow(root: _Branch, paths: Sequence[Path], types: Mapping[str, Extract], param: int) -> None:
     for path in paths:
+        extract = types.get(path.type)
+        if extract is None:
+            continue
         branch = root
         for step in path.steps:
             branch = branch.below(step.key, step.where)
-        branch.leaves.append(_Leaf(len(params), kind.types[path.type], path.value_set, path.target))
-    params.append((kind.shape, f"{type}.{parameter.code}"))
-    return ""
+        branch.leaves.append(_Leaf(param, extract, path.value_set, path.target))
 
 
 def _generate(root: _Branch, size: int) -> Run:

@@ -9,6 +9,7 @@ from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, sta
 from server.keys import Any as AnyOf
 from server.model import tables
 from server.model.subset import Subset, asked
+from server.search import composite
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
@@ -18,6 +19,7 @@ Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
 LINKED = frozenset({"_pretty"})  # of these, what page links carry on
+NEGATED = frozenset({"not", "not-in"})  # modifiers for which alternatives are ANDed
 NOT_YET = frozenset(
     {
         "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_contained",
@@ -112,18 +114,22 @@ def criterion(type: str, code: str, modifier: str, name: str, value: str, settin
     why_not = left_out(type).get(code)
     if why_not:
         raise NotSupported(why_not, name)
+    values = split(value, ",")
+    if parameter.kind == "composite":
+        if modifier:
+            raise Invalid(f"'{code}' (composite) takes no modifier", name, code="not-supported")
+        return _either([composite.test(type, code, Asked("", name, "", one, ()), setting) for one in values])
     kind = KINDS[parameter.kind]
     if modifier == "missing":
         return _missing(f"{type}.{code}", kind.shape, name, value)
     if modifier and modifier not in kind.modifiers and not (kind is KINDS["reference"] and modifier[:1].isupper()):
         raise Invalid(f"'{code}' ({parameter.kind}) has no modifier '{modifier}' here", name, code="not-supported")
-    negated = modifier == "not"
-    tests = tuple(
-        kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in split(value, ",")
-    )
-    if len(tests) == 1:
-        return tests[0]
-    return All(tests) if negated else AnyOf(tests)  # not (a or b)
+    tests = [kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in values]
+    return All(tuple(tests)) if modifier in NEGATED and len(tests) > 1 else _either(tests)  # not (a or b)
+
+
+def _either(tests: Sequence[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else AnyOf(tuple(tests))
 
 
 def _missing(param: str, shape: str, name: str, value: str) -> Test:
@@ -185,7 +191,7 @@ def _sort(query: Query, name: str, value: str, _: Setting) -> None:
         parameter = tables.search_parameters(query.type).get(code)
         if parameter is None:
             raise Invalid(f"{query.type} has no search parameter '{code}' to sort by", name)
-        kind = KINDS.get(parameter.kind)
+        kind = KINDS.get(parameter.kind)  # a composite is none
         if kind is None or not kind.sortable or code in left_out(query.type):
             raise NotSupported(f"sorting by '{code}' ({parameter.kind}) is not supported", name)
         sorts.append(Sort(f"{query.type}.{code}", kind.shape, descending))

@@ -282,7 +282,8 @@ class Writer:
     def _widen(self, p: int, entry: Entry) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
-        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != 0)
+        width = max(widest, min(entry.high - entry.low, LONGEST))
+        more = several or int(entry.rank != 0 and not entry.key)  # only spans without a unit are sorted by
         if (width, more) != (widest, several):
             self._widths[p] = (width, more)
             self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
