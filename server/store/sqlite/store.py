@@ -67,10 +67,12 @@ class SqliteStore:
         self.path = path
         self._lock = _only_writer(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for name, value in schema.PRAGMAS.items():
-            self._db.execute(f"PRAGMA {name}={value}")
-        self._db.executescript(schema.TABLES)
-        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (schema.VERSION,))
+        try:
+            schema.prepare(self._db)
+        except BaseException:
+            self._db.close()
+            self._lock.close()
+            raise
         self._words = Words(self._db)
         self._writer = Writer(self._db, self._words, path.with_name(path.name + "-wal"))
         self._reader = _Reader(path, self._words)

@@ -34,10 +34,10 @@ LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
 
 _DELETE = {
-    "tok": "DELETE FROM tok WHERE p=? AND k=? AND rid=? AND sys=?",
-    "str": "DELETE FROM str WHERE p=? AND k=? AND rid=? AND raw=?",
+    "tok": "DELETE FROM tok WHERE p=? AND k=? AND rid=? AND sys=? AND rank=?",
+    "str": "DELETE FROM str WHERE p=? AND k=? AND rid=? AND raw=? AND rank=?",
     "ref": "DELETE FROM ref WHERE p=? AND k=? AND rid=?",
-    "span": "DELETE FROM span WHERE p=? AND k=? AND lo=? AND rid=? AND hi=?",
+    "span": "DELETE FROM span WHERE p=? AND k=? AND lo=? AND rid=? AND hi=? AND rank=?",
     "live": "DELETE FROM live WHERE type=? AND rid=?",
     "late": "DELETE FROM late WHERE type=? AND stamp=?",
 }
@@ -269,15 +269,15 @@ class Writer:
         number = self._words.number
         p = number("param", entry.param)
         if entry.shape == TERM:
-            return "tok", (p, entry.key, rid, number("system", entry.scope)), (entry.rank,)
+            return "tok", (p, entry.key, rid, number("system", entry.scope), entry.rank), ()
         if entry.shape == LINK:
             return "ref", (p, self._target(entry.key), rid), ()
         if entry.shape == SPAN:
             self._widen(p, entry)
-            return "span", (p, number("unit", entry.key), entry.low, rid, entry.high), (entry.rank,)
+            return "span", (p, number("unit", entry.key), entry.low, rid, entry.high, entry.rank), ()
         assert entry.shape == TEXT
         raw = "" if entry.scope == entry.key else entry.scope
-        return "str", (p, entry.key, rid, raw), (entry.rank,)
+        return "str", (p, entry.key, rid, raw, entry.rank), ()
 
     def _widen(self, p: int, entry: Entry) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
