@@ -8,7 +8,6 @@ from server.interaction.operate import described
 from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.model import json_patch, tables
 from server.search.index import left_out
-from server.search.kinds import KINDS
 
 SOFTWARE = "tiercare"
 INTERACTIONS = (
@@ -58,7 +57,7 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
 def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
     parameters = tables.search_parameters(type)
     missing = left_out(type)
-    usable = [parameters[code] for code in sorted(parameters) if code not in missing and parameters[code].kind in KINDS]
+    usable = [parameters[code] for code in sorted(parameters) if code not in missing]
     found: dict[str, Any] = {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
