@@ -6,13 +6,14 @@ parameter that cannot be indexed yet is listed with its reason in `left_out`.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from server.fhirpath.paths import Path, Unsupported, compile_paths
-from server.keys import LINK, SPAN, TERM, Entry
+from server.keys import LINK, SPAN, TERM, TEXT, Entry
 from server.model import tables
-from server.search import composite
+from server.search import composite, pinyin
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -57,8 +58,10 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
     """All entries of a valid resource, each once, ranks set (keys.Entry)."""
     type = resource["resourceType"]
     compiled = _compiled(type)
-    entries = [Entry(TERM, f"{type}.{code}", compute(resource)) for code, compute in _COMPUTED.get(type, ())]
-    for (shape, param), values in zip(compiled.params, compiled.run(resource, setting), strict=True):
+    entries: list[Entry] = []
+    computed = [((shape, f"{type}.{code}"), compute(resource)) for code, shape, compute in _COMPUTED.get(type, ())]
+    found = zip(compiled.params, compiled.run(resource, setting), strict=True)
+    for (shape, param), values in itertools.chain(computed, found):
         if not values:
             continue
         if len(values) > 1:
@@ -94,7 +97,7 @@ def _ranked(shape: str, param: str, values: list[Value]) -> list[Entry]:
 def _compiled(type: str) -> _Type:
     root, missing = _Branch("", None), dict[str, str]()
     params: list[tuple[str, str]] = []
-    computed = dict(_COMPUTED.get(type, ()))
+    computed = {code for code, _, _ in _COMPUTED.get(type, ())}
     for parameter in tables.search_parameters(type).values():
         if parameter.code in ("_id", "_lastUpdated") or parameter.code in computed:
             continue  # a store knows the first two by itself
@@ -182,10 +185,16 @@ def _points_at(reference: Any, type: str) -> bool:
     return text.startswith(f"{type}/") or f"/{type}/" in text or reference.get("type") == type
 
 
-def _deceased(patient: dict[str, Any]) -> str:
+def _deceased(patient: dict[str, Any]) -> list[Value]:
     """`Patient.deceased.exists() and Patient.deceased != false`, the one R4 expression that is not a path."""
-    return "true" if patient.get("deceasedDateTime") or patient.get("deceasedBoolean") else "false"
+    return [("true" if patient.get("deceasedDateTime") or patient.get("deceasedBoolean") else "false", "", 0, 0)]
 
 
-_COMPUTED: dict[str, tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]] = {"Patient": (("deceased", _deceased),)}
-"""Token parameters that are computed from the whole resource: type -> (code, function)."""
+_PINYIN = ("pinyin", TEXT, pinyin.values)
+_COMPUTED: dict[str, tuple[tuple[str, str, Callable[[dict[str, Any]], list[Value]]], ...]] = {
+    "Patient": (("deceased", TERM, _deceased), _PINYIN),
+    "Person": (_PINYIN,),
+    "Practitioner": (_PINYIN,),
+    "RelatedPerson": (_PINYIN,),
+}
+"""Parameters that are computed from the whole resource: type -> (code, shape, function)."""

@@ -19,6 +19,7 @@ Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
 LINKED = frozenset({"_pretty"})  # of these, what page links carry on
+BLANKS_DO_NOT_COUNT = frozenset({"pinyin"})
 NEGATED = frozenset({"not", "not-in"})  # modifiers for which alternatives are ANDed
 NOT_YET = frozenset(
     {
@@ -114,7 +115,7 @@ def criterion(type: str, code: str, modifier: str, name: str, value: str, settin
     why_not = left_out(type).get(code)
     if why_not:
         raise NotSupported(why_not, name)
-    values = split(value, ",")
+    values = split(value.replace(" ", "") if code in BLANKS_DO_NOT_COUNT else value, ",")
     if parameter.kind == "composite":
         if modifier:
             raise Invalid(f"'{code}' (composite) takes no modifier", name, code="not-supported")
