@@ -1,6 +1,6 @@
 """Writes profiles/units.json: UCUM codes as base units and factors, for searches of quantities in any unit.
 
-Run by `make units`; needs the library ucumvert. The codes are products of the prefixes, numerators and denominators
+Run by `make tables`; needs the library ucumvert. The codes are products of the prefixes, numerators and denominators
 below: what laboratories, prescriptions and vital signs use. Arbitrary units ([iU]) and logarithms (pH, B) measure
 nothing that could be converted, so they are left out.
 """
