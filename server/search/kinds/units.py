@@ -1,6 +1,6 @@
 """Units of UCUM in one measure, so that 5 mg is found as 0.005 g (https://ucum.org).
 
-The factors are a table, profiles/units.json, written by tools/units.py (`make tables`) with the library ucumvert. A unit
+The factors are a table, profiles/units.json, written by tools/units.py (`make tables`) with ucumvert. A unit
 that is not in it is compared by its code alone.
 """
 
