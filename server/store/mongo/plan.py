@@ -11,7 +11,7 @@ from server.keys import Claimed, StaleWrite, Version, Write
 from server.store.mongo import index
 
 Document = dict[str, Any]
-_SEARCHED = ("k", "r", "s")
+_SEARCHED = ("k", "r", "o", "s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from server.errors import Invalid, TooCostly
 from server.keys import (
     LINK,
+    PART,
     SPAN,
     STAMP_BITS,
     TERM,
@@ -77,10 +78,12 @@ def condition(test: Test, type: str) -> Filter:
             if shape == SPAN:
                 return {"r": {"$elemMatch": {"p": _prefix(index.every(param, index.UNIT))}}}
             return {"k": {"$elemMatch": _prefix(index.every(param, _KIND[shape]))}}
-        case Begins() | Together():
-            raise NotImplementedError
+        case Begins(param, prefix):
+            return {"k": {"$elemMatch": _prefix(index.code(param, prefix))}}
+        case Together(tests):
+            return _together(tests, type)
         case Linked() | Backlinked():
-            raise NotImplementedError
+            raise TypeError("joins.py resolves what follows links before a filter is made")
         case _:  # pragma: no cover
             assert_never(test)
 
@@ -96,12 +99,35 @@ def _any(parts: Sequence[Filter]) -> Filter:
     """Equalities on tokens become one `$in`: point bounds keep the order of the index."""
     if not all(parts):
         return EVERYTHING
-    tokens = [part["k"] for part in parts if isinstance(part.get("k"), str)]
+    tokens = [part["k"] for part in parts if _is_token(part)]
     if len(tokens) > 1:
-        parts = [{"k": {"$in": tokens}}, *(part for part in parts if not isinstance(part.get("k"), str))]
+        parts = [{"k": {"$in": tokens}}, *(part for part in parts if not _is_token(part))]
     if len(parts) < 2:
         return parts[0] if parts else NOTHING
     return {"$or": parts}
+
+
+def _is_token(part: Filter) -> bool:
+    return part.keys() == {"k"} and isinstance(part["k"], str)
+
+
+def _together(tests: Sequence[Test], type: str) -> Filter:
+    """All in one occurrence. What one of them asks of `k` or `r` leads, as these have an index and `o` has none.
+
+    `p` comes first: an `$elemMatch` that begins with an operator is another form.
+    """
+    parts = [condition(test, type) for test in tests]
+    leading = min((part for part in parts if part.keys() <= {"k", "r"}), key=lambda p: not _is_token(p), default={})
+    return {**leading, "o": {"$elemMatch": {"p": _place(tests), "$and": parts}}}
+
+
+def _place(tests: Sequence[Test]) -> str:
+    """Of the parts that the tests are about: the same for all."""
+    for test in tests:
+        place = _place(test.tests) if isinstance(test, Either) else getattr(test, "param", "").partition(PART)[0]
+        if place:
+            return place
+    return ""
 
 
 def _prefix(prefix: str) -> Filter:
@@ -123,12 +149,13 @@ def _text(test: Text) -> Filter:
     if test.how == "prefix" or not test.value:
         return {"k": {"$elemMatch": _prefix(index.normal(test.param, test.value))}}
     if len(test.value) > CONTAINS:
-        raise TooCostly(f"a text to look for inside others has at most {CONTAINS} characters", test.param)
-    start = _literal(index.every(test.param, index.NORMAL))
-    return {"k": {"$regex": f"^{start}.*{_literal(test.value)}", "$options": "s"}}
+        raise TooCostly(f"a text to look for in or at the end of others has at most {CONTAINS} characters", test.param)
+    start = literal(index.every(test.param, index.NORMAL))
+    end = "(?!.)" if test.how == "suffix" else ""  # `$` would also stand before a last line break
+    return {"k": {"$regex": f"^{start}.*{literal(test.value)}{end}", "$options": "s"}}
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Text as a regular expression that means exactly it. A backslash before punctuation only: MongoDB still reads
     an index prefix from that, and no other escape is the same in all engines."""
     return "".join(_literal_character(character) for character in text)
