@@ -22,6 +22,7 @@ SETTINGS = (
     Setting("store", "", "store URL, such as mongodb://127.0.0.1:27017/tiercare; empty: SQLite in the data folder"),
     Setting("base_url", "", "public base URL of the FHIR API; empty: http://<host>:<port>/fhir"),
     Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
+    Setting("text_search", "narrative", "what _text and _content can search: off, narrative (_text only) or content"),
     Setting("allow_open", False, "listen beyond loopback although there is no authentication; warns on every start"),
     Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
@@ -49,6 +50,7 @@ class Settings:
     store: str
     base_url: str
     zone: str
+    text_search: str
     allow_open: bool
     update_as_create: bool
     conditional_delete: str

@@ -33,7 +33,7 @@ def build_app(settings: Settings) -> App:
         try:
             api = Api(
                 store,
-                Setting(_zone(settings.zone), base_url(settings)),
+                Setting(_zone(settings.zone), base_url(settings), _text_search(settings.text_search)),
                 Limits(
                     count_default=settings.count_default,
                     count_max=settings.count_max,
@@ -77,6 +77,12 @@ def _conditional_delete(value: str) -> str:
     codes = ("not-supported", "single", "multiple")
     if value not in codes:
         raise Invalid(f"the setting conditional_delete is '{value}': one of {', '.join(codes)} is wanted")
+    return value
+
+
+def _text_search(value: str) -> str:
+    if value not in ("off", "narrative", "content"):
+        raise Invalid(f"the setting text_search is '{value}': one of off, narrative, content is wanted")
     return value
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from server.fhirpath.paths import Path, Unsupported, compile_paths
-from server.keys import LINK, SPAN, TERM, TEXT, Entry
+from server.keys import LINK, SPAN, TERM, TEXT, WORD, Entry
 from server.model import tables
-from server.search import composite, pinyin
+from server.search import composite, pinyin, words
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -44,6 +44,7 @@ class _Branch:
         return branch
 
 
+_APART = frozenset({"_id", "_lastUpdated", "_text", "_content"})  # stores know the first two, words.py the others
 Run = Callable[[dict[str, Any], Setting], tuple[list[Value], ...]]
 
 
@@ -70,6 +71,10 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
             entries += [Entry(shape, param, *value) for value in values]
         else:
             entries += _ranked(shape, param, values)
+    if setting.text != "off":
+        entries += [Entry(WORD, f"{type}._text", word) for word in words.narrative(resource)]
+    if setting.text == "content":
+        entries += [Entry(WORD, f"{type}._content", word) for word in words.content(resource)]
     if compiled.composed:
         entries += composite.entries(resource, setting)
     return tuple(entries)
@@ -99,8 +104,8 @@ def _compiled(type: str) -> _Type:
     params: list[tuple[str, str]] = []
     computed = {code for code, _, _ in _COMPUTED.get(type, ())}
     for parameter in tables.search_parameters(type).values():
-        if parameter.code in ("_id", "_lastUpdated") or parameter.code in computed:
-            continue  # a store knows the first two by itself
+        if parameter.code in _APART or parameter.code in computed:
+            continue
         why_not = _add(root, parameter, type, params)
         if why_not:
             missing[parameter.code] = why_not

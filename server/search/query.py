@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from server.errors import Invalid, NotSupported
-from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, stamp_of
+from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, Word, stamp_of
 from server.keys import Any as AnyOf
 from server.model import tables
 from server.model.subset import Subset, asked
-from server.search import composite
+from server.search import composite, words
+from server.search import filter as filters
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
@@ -19,11 +20,12 @@ Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
 LINKED = frozenset({"_pretty"})  # of these, what page links carry on
+OF_FILTER = frozenset({"equal", "suffix"})  # how `_filter` alone compares strings
 BLANKS_DO_NOT_COUNT = frozenset({"pinyin"})
 NEGATED = frozenset({"not", "not-in"})  # modifiers for which alternatives are ANDed
 NOT_YET = frozenset(
     {
-        "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_contained",
+        "_has", "_revinclude", "_query", "_list", "_type", "_contained",
         "_containedType", "_score",
     }
 )  # fmt: skip
@@ -123,7 +125,8 @@ def criterion(type: str, code: str, modifier: str, name: str, value: str, settin
     kind = KINDS[parameter.kind]
     if modifier == "missing":
         return _missing(f"{type}.{code}", kind.shape, name, value)
-    if modifier and modifier not in kind.modifiers and not (kind is KINDS["reference"] and modifier[:1].isupper()):
+    possible = kind.modifiers | (OF_FILTER if name == "_filter" else frozenset())
+    if modifier and modifier not in possible and not (kind is KINDS["reference"] and modifier[:1].isupper()):
         raise Invalid(f"'{code}' ({parameter.kind}) has no modifier '{modifier}' here", name, code="not-supported")
     tests = [kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in values]
     return All(tuple(tests)) if modifier in NEGATED and len(tests) > 1 else _either(tests)  # not (a or b)
@@ -223,6 +226,43 @@ def _include(query: Query, name: str, value: str, __: Setting) -> None:
     query.includes.append(Include(type, code, target))
 
 
+def _words(query: Query, name: str, value: str, setting: Setting) -> None:
+    """`_text` and `_content`: all words of one of the values."""
+    _plain(name)
+    if name not in tables.search_parameters(query.type):
+        raise _Unknown(name)
+    if setting.text != "content" and (name == "_content" or setting.text == "off"):
+        raise NotSupported(f"'{name}' is switched off on this server (setting text_search)", name)
+    alternatives: list[Test] = []
+    for one in split(value, ","):
+        asked_for = words.asked(unescape(one))
+        if not asked_for:
+            raise Invalid(f"'{one}' has no word to look for", name)
+        alternatives.append(All(tuple(Word(f"{query.type}.{name}", word, begins) for word, begins in asked_for)))
+    query.tests.append(_either(alternatives))
+
+
+def _filter(query: Query, name: str, value: str, setting: Setting) -> None:
+    _plain(name)
+    type = query.type
+
+    def compared(code: str, modifier: str, one: str) -> Test:
+        try:
+            return criterion(type, code, modifier, name, one, setting)
+        except _Unknown as unknown:
+            raise Invalid(f"_filter: {type} has no search parameter '{code}'", name) from unknown
+
+    query.tests.append(filters.parse(value, lambda code: kind_of(type, code), compared))
+
+
+def kind_of(type: str, code: str) -> str:
+    """The kind of a parameter. Raises Invalid."""
+    parameter = tables.search_parameters(type).get(code)
+    if parameter is None:
+        raise Invalid(f"_filter: {type} has no search parameter '{code}'", "_filter")
+    return parameter.kind
+
+
 def _summary(query: Query, name: str, value: str, _: Setting) -> None:
     _plain(name)
     query.summary = value  # model/subset.py reads it together with _elements
@@ -262,6 +302,9 @@ _CONTROLS: dict[str, Control] = {
     "_include": _include,
     "_total": _one_of("total", ("none", "estimate", "accurate")),
     "_summary": _summary,
+    "_text": _words,
+    "_content": _words,
+    "_filter": _filter,
     "_elements": _elements,
     CURSOR: _cursor,
 }

@@ -31,6 +31,7 @@ class Setting:
 
     zone: tzinfo
     base: str
+    text: str = "narrative"  # what _text and _content can search: off | narrative | content
     codes: Codes = no_codes
 
 

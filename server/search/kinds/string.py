@@ -62,6 +62,8 @@ def _test(asked: Asked, _: Setting) -> Test:
     key = normal(value)
     if not key:
         raise Invalid("a string to search for must not be empty", asked.name)
+    if asked.modifier in ("equal", "suffix"):  # of _filter
+        return Text(asked.param, key, asked.modifier)
     if asked.modifier == "exact":
         return Text(asked.param, value, "exact", key)
     return Text(asked.param, key, "contains" if asked.modifier == "contains" else "prefix")
