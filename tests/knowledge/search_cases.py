@@ -4,11 +4,13 @@ Values come from small pools, so that hits and near misses are common: 汉字 wi
 width, the characters that mean something to SQL, to regular expressions and to FHIR's own escapes.
 """
 
+import html
 from typing import Any
 
 from hypothesis import strategies as st
 
 from server.model import tables
+from server.search import words
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.string import normal
@@ -56,6 +58,14 @@ ASKED_DATES = st.one_of(
 
 def some(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[list[Any]]:
     return st.lists(strategy, min_size=1, max_size=most)
+
+
+NARRATIVE = WORDS.map(
+    lambda text: {
+        "status": "generated",
+        "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{html.escape(text)}</div>',
+    }
+)
 
 
 def reference(targets: st.SearchStrategy[str]) -> st.SearchStrategy[Resource]:
@@ -117,7 +127,7 @@ def resource(type: str, **members: st.SearchStrategy[Any]) -> st.SearchStrategy[
     """Members whose name ends in `_` are required; _CHOICES apart."""
     required = {name.rstrip("_"): value for name, value in members.items() if name.endswith("_")}
     optional = {name: value for name, value in members.items() if not name.endswith("_") and name not in _CHOICES}
-    plain = st.fixed_dictionaries(required, optional={**optional, "meta": META.filter(bool)})
+    plain = st.fixed_dictionaries(required, optional={**optional, "meta": META.filter(bool), "text": NARRATIVE})
     chosen = [members.get(name, st.just(())) for name in _CHOICES]
     return st.builds(
         lambda one, *two: {"resourceType": type, **one, **dict(pair for pair in two if pair)}, plain, *chosen
@@ -254,6 +264,8 @@ _MODIFIED = {
 @st.composite
 def criteria(draw: st.DrawFn, type: str, there: list[str]) -> tuple[str, str]:
     """One `name:modifier=a,b`; `there`: texts that stand in the resources."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from(_TEXTS)), draw(_string(there).filter(words.asked))
     known = usable(type)
     code = draw(st.sampled_from(sorted(known)))
     kind = known[code]
@@ -278,12 +290,15 @@ def _together(type: str, code: str, there: list[Any]) -> st.SearchStrategy[str]:
     return st.tuples(*(_VALUES[kind](there) for kind in kinds)).map("$".join)
 
 
+_TEXTS = ("_text", "_content")
+
+
 def usable(type: str) -> dict[str, str]:
     """Code -> kind of the parameters that the server knows how to search by."""
     return {
         code: parameter.kind
         for code, parameter in tables.search_parameters(type).items()
-        if code not in left_out(type) and code not in ("_id", "_lastUpdated")
+        if code not in left_out(type) and code not in ("_id", "_lastUpdated", *_TEXTS)
     }
 
 
