@@ -38,6 +38,7 @@ def build_app(settings: Settings) -> App:
                     count_default=settings.count_default,
                     count_max=settings.count_max,
                     include_max=settings.include_max,
+                    include_depth=settings.include_depth,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
                     history_max=settings.history_max,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from server.fhirpath.paths import Unsupported, compile_paths
 from server.keys import LINK, TERM, Entry
 from server.model import tables
+from server.search import inner
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -65,6 +66,8 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
             entries += [Entry(shape, param, *value) for value in values]
         else:
             entries += _ranked(shape, param, values)
+    if type == "Bundle":
+        entries += inner.entries(resource, lambda first: index(first, setting))
     return tuple(entries)
 
 
@@ -88,6 +91,8 @@ def _compiled(type: str) -> _Type:
     for parameter in tables.search_parameters(type).values():
         if parameter.code in ("_id", "_lastUpdated") or parameter.code in computed:
             continue  # a store knows the first two by itself
+        if type == "Bundle" and parameter.code in inner.FIRST:
+            continue
         why_not = _add(root, parameter, type, params)
         if why_not:
             missing[parameter.code] = why_not
