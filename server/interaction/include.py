@@ -4,8 +4,9 @@ nothing that the caller may not see, and within limits: above them the search is
 The references of a resource are read out of its own body: that costs less than asking the index for each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -186,18 +187,35 @@ async def _backwards(
             if include.code not in (ANY, code):
                 continue
             param = f"{source}.{code}"
-            keys = [key for type, some in links.items() if not targets or type in targets for key in some]
+            keys = dict.fromkeys(key for type, some in links.items() if not targets or type in targets for key in some)
             if keys:
                 test = Any(tuple(Link(param, key) for key in keys))
-                found += await _take(api, records, source, test, seen, room - len(found))
+                exact = partial(_refers, api, param, keys) if any(":" in key for key in keys) else None
+                found += await _take(api, records, source, test, seen, room - len(found), exact)
     return found
 
 
-async def _take(api: Api, records: Records, type: str, test: Test, seen: set[Key], room: int) -> list[Version]:
+def _refers(api: Api, param: str, keys: Collection[str], source: Version) -> bool:
+    """Whether a canonical without version means the resource: one with another version is indexed without it too."""
+    own = [e.key for e in index(orjson.loads(source.body), api.setting) if e.shape == LINK and e.param == param]
+    return any(
+        key in keys and not any(other.startswith(f"{key}|") and other not in keys for other in own) for key in own
+    )
+
+
+async def _take(
+    api: Api,
+    records: Records,
+    type: str,
+    test: Test,
+    seen: set[Key],
+    room: int,
+    exact: Callable[[Version], bool] | None = None,
+) -> list[Version]:
     """The resources that pass and are not there yet."""
     there = sum(1 for other, _ in seen if other == type)
     page = await records.select(Select(type, test, limit=there + room + 1))
-    found = [one for one in page.versions if (one.type, one.id) not in seen]
-    _check_room(api, len(found), room)
+    found = [one for one in page.versions if (one.type, one.id) not in seen and (exact is None or exact(one))]
+    _check_room(api, len(found) if page.next is None else room + 1, room)
     seen.update((one.type, one.id) for one in found)
     return found

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.store.mongo import joins
 from tests import servers
 from tests.client import Fhir, done, refused
 
@@ -56,8 +57,10 @@ RESOURCES = [
     stored("Encounter", "f", status="planned", **{"class": {"code": "AMB"}}, subject=to("Patient", "c")),
     stored("List", "l", status="current", mode="working", entry=[
         {"item": to("Patient", "a")}, {"item": to("Patient", "c")}, {"item": to("Observation", "3")}]),
-    stored("AuditEvent", "u", type={"code": "rest"}, recorded="2024-01-01T00:00:00Z", source={"observer": {"display": "x"}},
-           agent=[{"requestor": True, "who": to("Practitioner", "p")}], entity=[{"what": to("Observation", "1")}]),
+    stored(
+        "AuditEvent", "u", type={"code": "rest"}, recorded="2024-01-01T00:00:00Z",
+        source={"observer": {"display": "x"}}, agent=[{"requestor": True, "who": to("Practitioner", "p")}],
+        entity=[{"what": to("Observation", "1")}]),
 ]  # fmt: skip
 
 
@@ -247,9 +250,12 @@ async def test_a_conditional_create_may_be_about_a_chain(fhir: Fhir, mark: str) 
     assert done(await fhir.post("Encounter", body, if_none_exist=query), 200)["id"] == f"{TAG}-e"
 
 
-async def test_a_chain_over_too_many_resources_says_what_to_narrow(fhir: Fhir, mark: str, store_kind: str) -> None:
+async def test_a_chain_over_too_many_resources_says_what_to_narrow(
+    fhir: Fhir, mark: str, store_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite joins within the statement and needs no limit; MongoDB refuses what it would have to carry."""
-    many = 1001
+    monkeypatch.setattr(joins, "JOINED", 8)
+    many = 9
     await fhir.store(
         {"resourceType": "Organization", "id": f"{mark}o", "name": mark},
         *({"resourceType": "Patient", "id": f"{mark}{n}", "name": [{"family": mark}], "identifier": [{"value": mark}],
