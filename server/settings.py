@@ -31,7 +31,8 @@ SETTINGS = (
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("codes_max", 1000, "codes that a value set or a hierarchy may stand for in a search"),
-    Setting("include_max", 1000, "resources that _include may add to a page"),
+    Setting("include_max", 1000, "resources that _include and _revinclude may add to a page"),
+    Setting("include_depth", 8, "references away from a hit that _include:iterate may lead"),
     Setting("history_max", 1000, "versions on a history page at most"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
     Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
@@ -60,6 +61,7 @@ class Settings:
     count_max: int
     codes_max: int
     include_max: int
+    include_depth: int
     history_max: int
     bundle_entries_max: int
     body_max_bytes: int

@@ -39,6 +39,7 @@ def build_app(settings: Settings) -> App:
                     count_max=settings.count_max,
                     codes_max=settings.codes_max,
                     include_max=settings.include_max,
+                    include_depth=settings.include_depth,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
                     history_max=settings.history_max,

@@ -1,12 +1,14 @@
 """capabilities (https://hl7.org/fhir/R4/http.html#capabilities): derived from the tables that the server runs on, so
 that it says what is there and nothing else."""
 
+import functools
 from typing import Any
 
 from server.interaction.api import Api
 from server.interaction.operate import described
 from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.model import json_patch, tables
+from server.search.include import references
 from server.search.index import left_out
 
 SOFTWARE = "tiercare"
@@ -54,6 +56,17 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
     }
 
 
+@functools.cache
+def _reverse_includes(type: str) -> list[str]:
+    """`Source:code` of all parameters that may refer to a type."""
+    return [
+        f"{source}:{code}"
+        for source in sorted(tables.resource_types())
+        for code, targets in sorted(references(source).items())
+        if not targets or type in targets
+    ]
+
+
 def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
     parameters = tables.search_parameters(type)
     missing = left_out(type)
@@ -70,9 +83,10 @@ def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
         "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],
     }
-    includes = [f"{type}:{p.code}" for p in usable if p.kind == "reference"]
+    includes = [f"{type}:{code}" for code in sorted(references(type))]
     if includes:
-        found["searchInclude"] = includes
+        found["searchInclude"] = ["*", *includes]
+    found["searchRevInclude"] = _reverse_includes(type)
     found["searchParam"] = [{"name": p.code, "definition": p.url, "type": p.kind} for p in usable]
     operations = {
         one["definition"]: one for level in (TYPE, INSTANCE) for one in described(api.operations, base, level, type)

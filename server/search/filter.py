@@ -21,8 +21,10 @@ from server.keys import Any as AnyOf
 _TOKEN = re.compile(r'\s*(?:(?P<bracket>[()\[\]])|(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s()\[\]"]+))', re.DOTALL)
 _NESTING_MAX = 50
 
-Criterion = Callable[[str, str, str], Test]
-"""(code, modifier, value as it would stand in an address) -> its test."""
+Spelled = Callable[[str], tuple[str, str]]
+"""Kind of the parameter -> (modifier, value as it would stand in an address)."""
+Compare = Callable[[str, Spelled], Test]
+"""(path, what it is compared with) -> the test."""
 
 
 class _As(NamedTuple):
@@ -30,17 +32,17 @@ class _As(NamedTuple):
 
     modifier: str = ""
     prefix: str = ""
-    negated: bool = False
 
 
-_RANGES = {one: _As(prefix=one) for one in ("eq", "ne", "gt", "lt", "ge", "le", "ap", "sa", "eb")}
+_NEGATED = frozenset({"ne"})  # eq, and then not
+_RANGES = {one: _As(prefix=one) for one in ("eq", "gt", "lt", "ge", "le", "ap", "sa", "eb")} | {"ne": _As(prefix="eq")}
 _OPERATORS: dict[str, dict[str, _As]] = {
     "string": {
-        "eq": _As("equal"), "ne": _As("equal", negated=True), "co": _As("contains"), "sw": _As(), "ew": _As("suffix"),
+        "eq": _As("equal"), "ne": _As("equal"), "co": _As("contains"), "sw": _As(), "ew": _As("suffix"),
     },
-    "token": {"eq": _As(), "ne": _As("not"), "ss": _As("below"), "sb": _As("above")},
-    "uri": {"eq": _As(), "ne": _As(negated=True), "ss": _As("below"), "sb": _As("above")},
-    "reference": {"eq": _As(), "ne": _As(negated=True), "re": _As()},
+    "token": {"eq": _As(), "ne": _As(), "ss": _As("below"), "sb": _As("above")},
+    "uri": {"eq": _As(), "ne": _As(), "ss": _As("below"), "sb": _As("above")},
+    "reference": {"eq": _As(), "ne": _As(), "re": _As()},
     "date": {**_RANGES, "po": _As(prefix="ap")},
     "number": _RANGES,
     "quantity": _RANGES,
@@ -53,8 +55,7 @@ class _Reader:
     """What is left of a filter."""
 
     tokens: list[tuple[str, str]]  # (group of _TOKEN, text)
-    kind_of: Callable[[str], str]
-    criterion: Criterion
+    compare: Compare
     at: int = 0
 
     def peek(self) -> tuple[str, str]:
@@ -72,9 +73,9 @@ class _Reader:
         return group == "word" and text.lower() == word
 
 
-def parse(text: str, kind_of: Callable[[str], str], criterion: Criterion) -> Test:
-    """`kind_of` gives the kind of a parameter (of a chain: of its end). Raises Invalid, NotSupported."""
-    reader = _Reader(_tokens(text), kind_of, criterion)
+def parse(text: str, compare: Compare) -> Test:
+    """Raises Invalid and NotSupported for what is no filter, and what `compare` raises."""
+    reader = _Reader(_tokens(text), compare)
     test = _either(reader, 0)
     if reader.peek()[0] != "end":
         raise Invalid(f"_filter: '{reader.peek()[1]}' where and, or, or the end belongs", "_filter")
@@ -134,14 +135,19 @@ def _comparison(reader: _Reader) -> Test:
     if operator == "pr":
         if value not in ("true", "false"):
             raise Invalid(f"_filter: {path} pr takes true or false, not '{value}'", "_filter")
-        return reader.criterion(path, "missing", "false" if value == "true" else "true")
-    kind = reader.kind_of(path)
-    meant = _OPERATORS.get(kind, {}).get(operator)
-    if meant is None:
-        known = ", ".join(sorted({"pr", *_OPERATORS.get(kind, {})}))
-        raise NotSupported(f"_filter: '{operator}' of {path} ({kind}) is not supported: {known} are", "_filter")
-    test = reader.criterion(path, meant.modifier, meant.prefix + _spelled(group, value, kind))
-    return Not(test) if meant.negated else test
+        return reader.compare(path, lambda kind: ("missing", "false" if value == "true" else "true"))
+    if not any(operator in known for known in _OPERATORS.values()):
+        raise NotSupported(f"_filter: the operator '{operator}' is not supported", "_filter")
+
+    def spelled(kind: str) -> tuple[str, str]:
+        meant = _OPERATORS.get(kind, {}).get(operator)
+        if meant is None:
+            known = ", ".join(sorted({"pr", *_OPERATORS.get(kind, {})}))
+            raise NotSupported(f"_filter: '{operator}' of {path} ({kind}) is not supported: {known} are", "_filter")
+        return meant.modifier, meant.prefix + _spelled(group, value, kind)
+
+    test = reader.compare(path, spelled)
+    return Not(test) if operator in _NEGATED else test
 
 
 def _spelled(group: str, value: str, kind: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from server.fhirpath.paths import Path, Unsupported, compile_paths
 from server.keys import LINK, SPAN, TERM, TEXT, WORD, Entry
 from server.model import tables
-from server.search import composite, pinyin, words
+from server.search import composite, inner, pinyin, words
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -77,6 +77,8 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
         entries += [Entry(WORD, f"{type}._content", word) for word in words.content(resource)]
     if compiled.composed:
         entries += composite.entries(resource, setting)
+    if type == "Bundle":
+        entries += inner.entries(resource, lambda first: index(first, setting))
     return tuple(entries)
 
 
@@ -105,6 +107,8 @@ def _compiled(type: str) -> _Type:
     computed = {code for code, _, _ in _COMPUTED.get(type, ())}
     for parameter in tables.search_parameters(type).values():
         if parameter.code in _APART or parameter.code in computed:
+            continue
+        if type == "Bundle" and parameter.code in inner.FIRST:
             continue
         why_not = _add(root, parameter, type, params)
         if why_not:

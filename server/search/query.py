@@ -9,7 +9,7 @@ from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, Wor
 from server.keys import Any as AnyOf
 from server.model import tables
 from server.model.subset import Subset, asked
-from server.search import composite, words
+from server.search import chain, composite, include, words
 from server.search import filter as filters
 from server.search.index import left_out
 from server.search.kinds import KINDS
@@ -25,19 +25,9 @@ BLANKS_DO_NOT_COUNT = frozenset({"pinyin"})
 NEGATED = frozenset({"not", "not-in"})  # modifiers for which alternatives are ANDed
 NOT_YET = frozenset(
     {
-        "_has", "_revinclude", "_query", "_list", "_type", "_contained",
-        "_containedType", "_score",
+        "_query", "_type", "_contained", "_containedType", "_score",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Include:
-    """`_include=ServiceRequest:subject[:Patient]`."""
-
-    type: str
-    code: str
-    target: str = ""
 
 
 @dataclass(slots=True)
@@ -49,7 +39,7 @@ class Query:
     sorts: tuple[Sort, ...] = ()
     count: int | None = None
     cursor: str = ""
-    includes: list[Include] = field(default_factory=list)
+    includes: list[include.Include] = field(default_factory=list)
     total: str = ""  # none | estimate | accurate
     summary: str = ""  # a value of _summary
     subset: Subset | None = None  # of _summary and _elements: what is shown of each resource
@@ -78,9 +68,9 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
             continue
         try:
             _one(query, name, value, setting)
-        except _Unknown as unknown:
+        except chain.Unknown as unknown:
             if not lenient:
-                raise Invalid(f"{type} has no search parameter '{name}'", name, code="not-supported") from unknown
+                raise Invalid(str(unknown), name, code="not-supported") from unknown
             continue
         except Invalid as error:  # of a value's own spelling: it does not know its name
             error.issues = [issue if issue.expression else replace(issue, expression=name) for issue in error.issues]
@@ -91,10 +81,6 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
     return query
 
 
-class _Unknown(Exception):
-    """No such parameter."""
-
-
 def _one(query: Query, name: str, value: str, setting: Setting) -> None:
     code, _, modifier = name.partition(":")
     control = _CONTROLS.get(code)
@@ -102,18 +88,31 @@ def _one(query: Query, name: str, value: str, setting: Setting) -> None:
         control(query, name, value, setting)
     elif code in NOT_YET:
         raise NotSupported(f"the parameter '{code}' is not supported yet", name)
+    elif chain.is_chain(name):
+        query.tests.append(chain.read(query.type, name, lambda type, rest: _last(type, rest, name, value, setting)))
     else:
         query.tests.append(criterion(query.type, code, modifier, name, value, setting))
 
 
+def _last(type: str, rest: str, name: str, value: str, setting: Setting) -> Test:
+    """The end of a chain: `rest` is `code:modifier` on `type`."""
+    code, _, modifier = rest.partition(":")
+    if code not in chain.ON_ALL:
+        return criterion(type, code, modifier, name, value, setting)
+    query = Query(type)
+    try:
+        _CONTROLS[code](query, rest, value, setting)
+    except Invalid as error:
+        error.issues = [replace(issue, expression=name) for issue in error.issues]
+        raise
+    return query.tests[0]
+
+
 def criterion(type: str, code: str, modifier: str, name: str, value: str, setting: Setting) -> Test:
     """One `code:modifier=a,b` as a test: the values are alternatives."""
-    chained = code.partition(".")[0]
-    parameter = tables.search_parameters(type).get(chained)
+    parameter = tables.search_parameters(type).get(code)
     if parameter is None:
-        raise _Unknown(name)
-    if "." in code or "." in modifier:
-        raise NotSupported(f"chained search ('{name}') is not supported yet", name)
+        raise chain.Unknown(f"{type} has no search parameter '{name}'")
     why_not = left_out(type).get(code)
     if why_not:
         raise NotSupported(why_not, name)
@@ -209,28 +208,20 @@ def _count(query: Query, name: str, value: str, _: Setting) -> None:
     query.count = int(value[:9])
 
 
-def _include(query: Query, name: str, value: str, __: Setting) -> None:
-    if name != "_include":
-        raise NotSupported(f"'{name}' is not supported yet", name)
-    type, _, rest = value.partition(":")
-    code, _, target = rest.partition(":")
-    if type != query.type:
-        raise Invalid(f"_include names '{type}', but the search is for {query.type}", name)
-    parameter = tables.search_parameters(type).get(code)
-    if parameter is None or parameter.kind != "reference":
-        raise Invalid(f"{type} has no reference parameter '{code}' to include by", name)
-    if target and target not in tables.resource_types():
-        raise Invalid(f"'{target}' is not a resource type", name)
-    if code in left_out(type):
-        raise NotSupported(left_out(type)[code], name)
-    query.includes.append(Include(type, code, target))
+def _include(query: Query, name: str, value: str, _: Setting) -> None:
+    query.includes.append(include.read(query.type, name, value))
+
+
+def _list(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    query.tests.append(chain.in_lists(name, value))
 
 
 def _words(query: Query, name: str, value: str, setting: Setting) -> None:
     """`_text` and `_content`: all words of one of the values."""
     _plain(name)
     if name not in tables.search_parameters(query.type):
-        raise _Unknown(name)
+        raise chain.Unknown(f"{query.type} has no search parameter '{name}'")
     if setting.text != "content" and (name == "_content" or setting.text == "off"):
         raise NotSupported(f"'{name}' is switched off on this server (setting text_search)", name)
     alternatives: list[Test] = []
@@ -244,23 +235,18 @@ def _words(query: Query, name: str, value: str, setting: Setting) -> None:
 
 def _filter(query: Query, name: str, value: str, setting: Setting) -> None:
     _plain(name)
-    type = query.type
 
-    def compared(code: str, modifier: str, one: str) -> Test:
+    def compared(path: str, spelled: filters.Spelled) -> Test:
+        def leaf(type: str, code: str) -> Test:
+            modifier, text = spelled(tables.search_parameters(type)[code].kind)
+            return _last(type, f"{code}:{modifier}".rstrip(":"), name, text, setting)
+
         try:
-            return criterion(type, code, modifier, name, one, setting)
-        except _Unknown as unknown:
-            raise Invalid(f"_filter: {type} has no search parameter '{code}'", name) from unknown
+            return chain.read(query.type, path, leaf)
+        except chain.Unknown as unknown:
+            raise Invalid(f"_filter: {unknown}", name) from unknown
 
-    query.tests.append(filters.parse(value, lambda code: kind_of(type, code), compared))
-
-
-def kind_of(type: str, code: str) -> str:
-    """The kind of a parameter. Raises Invalid."""
-    parameter = tables.search_parameters(type).get(code)
-    if parameter is None:
-        raise Invalid(f"_filter: {type} has no search parameter '{code}'", "_filter")
-    return parameter.kind
+    query.tests.append(filters.parse(value, compared))
 
 
 def _summary(query: Query, name: str, value: str, _: Setting) -> None:
@@ -300,6 +286,8 @@ _CONTROLS: dict[str, Control] = {
     "_sort": _sort,
     "_count": _count,
     "_include": _include,
+    "_revinclude": _include,
+    "_list": _list,
     "_total": _one_of("total", ("none", "estimate", "accurate")),
     "_summary": _summary,
     "_text": _words,

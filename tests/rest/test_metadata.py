@@ -73,6 +73,14 @@ async def test_every_inclusion_that_it_lists_works(face: Fhir, statement: Resour
         assert await face.ids(f"{resource['type']}?_id=nobody&{words}") == []
 
 
+async def test_every_reverse_inclusion_that_it_lists_works(face: Fhir, statement: Resource) -> None:
+    for resource in statement["rest"][0]["resource"]:
+        listed = resource["searchRevInclude"]
+        assert "Provenance:target" in listed
+        words = "&".join(f"_revinclude={one}" for one in listed)
+        assert await face.ids(f"{resource['type']}?_id=nobody&{words}") == []
+
+
 async def test_every_interaction_that_it_lists_is_there_and_no_other(face: Fhir, statement: Resource) -> None:
     resource = next(one for one in statement["rest"][0]["resource"] if one["type"] == "Basic")
     body = minimal("Basic")
