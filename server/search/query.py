@@ -102,7 +102,7 @@ def _last(type: str, rest: str, name: str, value: str, setting: Setting) -> Test
     query = Query(type)
     try:
         _CONTROLS[code](query, rest, value, setting)
-    except Invalid as error:
+    except (Invalid, NotSupported) as error:
         error.issues = [replace(issue, expression=name) for issue in error.issues]
         raise
     return query.tests[0]

@@ -34,7 +34,11 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "birthDate": "1990-12-31",
         "address": [{"city": "Köln"}],
     },
-    "d": {"name": [{"family": "欧阳", "given": ["修"]}], "gender": "other"},
+    "d": {
+        "name": [{"family": "欧阳", "given": ["修"]}],
+        "gender": "other",
+        "managingOrganization": {"reference": "Organization/texts"},
+    },
 }
 CASES = [
     ("_text=高血压", "a"),
@@ -80,6 +84,8 @@ CASES = [
     ("_filter=birthdate pr false", "d"),
     ("_filter=birthdate eq 1980-05", "a"),
     ("_filter=birthdate po 1980-05", "a"),
+    ('_filter=organization.name co "中心"', "d"),
+    ("_filter=_id eq a or _lastUpdated lt 2000", "a"),
 ]
 
 
@@ -90,6 +96,7 @@ async def texts(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Asy
     folder: Path = tmp_path_factory.mktemp("texts")
     async with servers.in_process(servers.app_on(url, folder, text_search="content")) as http:
         fhir = Fhir(http, servers.BASE)
+        await fhir.store({"resourceType": "Organization", "id": "texts", "name": "社区卫生服务中心"})
         await fhir.store(*({"resourceType": "Patient", "id": id, **one} for id, one in WRITTEN.items()))
         yield fhir
 
