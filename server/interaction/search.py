@@ -8,7 +8,7 @@ from server.interaction.context import Context
 from server.interaction.include import included
 from server.interaction.paging import seal, unseal
 from server.interaction.terminology import setting_of
-from server.keys import Version
+from server.keys import Test, Version
 from server.search.query import CURSOR, Parameters, Query, parse
 
 
@@ -23,18 +23,26 @@ class Found:
     next: str
 
 
-async def search(api: Api, context: Context, type: str, parameters: Parameters) -> Found:
-    """Raises Invalid or NotSupported naming the parameter, TooCostly for too many inclusions."""
+async def search(
+    api: Api, context: Context, type: str, parameters: Parameters, within: Test | None = None, owner: str = ""
+) -> Found:
+    """Raises Invalid or NotSupported naming the parameter, TooCostly for too many inclusions.
+
+    within: of a compartment, whose `Type/id` is `owner`.
+    """
     query = parse(type, parameters, await setting_of(api, context, parameters), lenient=context.lenient)
+    if within is not None:
+        query.tests.append(within)
     records = api.records(context)
-    link = f"{context.base}/{type}"
+    place = f"{owner}/{type}".lstrip("/")
+    link = f"{context.base}/{place}"
     own = urlencode(query.used, safe=":/,|$")  # what page links are sealed with
     shown = urlencode([*query.used, *query.shown], safe=":/,|$")
-    select = query.select(_page_size(api, query))
+    select = query.select(page_size(api, query))
     if query.summary == "count" or query.count == 0:
-        return Found([], [], await records.count(type, select.test), _join(link, shown), "")
+        return Found([], [], await records.count(type, select.test), joined(link, shown), "")
     if query.cursor:
-        select = replace(select, after=tuple(unseal(api.page_key, f"{type}?{own}", query.cursor)))
+        select = replace(select, after=tuple(unseal(api.page_key, f"{place}?{own}", query.cursor)))
     page = await records.select(select)
     total = None
     if page.next is None and not query.cursor:
@@ -43,20 +51,20 @@ async def search(api: Api, context: Context, type: str, parameters: Parameters) 
         total = await records.count(type, select.test)
     onward = ""
     if page.next is not None:
-        cursor = seal(api.page_key, f"{type}?{own}", page.next)
-        onward = _join(link, "&".join(part for part in (shown, f"{CURSOR}={cursor}") if part))
+        cursor = seal(api.page_key, f"{place}?{own}", page.next)
+        onward = joined(link, "&".join(part for part in (shown, f"{CURSOR}={cursor}") if part))
     more = await included(api, records, query.includes, page.versions)
     here = f"{shown}&{CURSOR}={query.cursor}".lstrip("&") if query.cursor else shown
     hits = page.versions
     if query.subset is not None:
         hits = [query.subset.cut(hit) for hit in hits]
         more = [query.subset.cut(one, included=True) for one in more]
-    return Found(hits, more, total, _join(link, here), onward)
+    return Found(hits, more, total, joined(link, here), onward)
 
 
-def _page_size(api: Api, query: Query) -> int:
+def page_size(api: Api, query: Query) -> int:
     return min(api.limits.count_default if query.count is None else query.count, api.limits.count_max)
 
 
-def _join(link: str, query: str) -> str:
+def joined(link: str, query: str) -> str:
     return f"{link}?{query}" if query else link
