@@ -2,12 +2,13 @@
 
 Nothing here knows FHIR, HTTP or a database. A store sees only keys and bytes.
 
-Index entries come in four shapes; a search kind of FHIR is mapped to one of them in `search/kinds`:
+Index entries come in five shapes; a search kind of FHIR is mapped to one of them in `search/kinds`:
 
     term   a code within a scope (token, uri)                  key=code      scope=system, '' = none
     text   a normalised string, found by prefix (string)       key=normal    scope=the text as written
     link   a reference to another resource or URL (reference)  key=Type/id, absolute URL or canonical
     span   a range of int64 (date, number, quantity)           key=unit, '' for dates    low..high inclusive
+    word   a word of a text (_text, _content)                  key=word, rank 0 always; never sorted by
 """
 
 import functools
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-TERM, TEXT, LINK, SPAN = "term", "text", "link", "span"
+TERM, TEXT, LINK, SPAN, WORD = "term", "text", "link", "span", "word"
 
 # ----------------------------------------------------------------------------------------------- stamps
 # A stamp is one unique, growing int64 for every write: 41 bits of milliseconds since the epoch, then 22 bits of
@@ -91,8 +92,8 @@ class Begins:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text entry. how: `prefix`, `contains` and `suffix` compare the normalised key, `exact` the text as written
-    (scope).
+    """A text entry. how: `prefix`, `contains`, `suffix` and `equal` compare the normalised key, `exact` the text as
+    written (scope).
 
     `value` is already normalised but for exact; there, `normal` is the normalised form (an index key).
     """
@@ -101,6 +102,15 @@ class Text:
     value: str
     how: str = "prefix"
     normal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word entry with this key, or, with `begins`, whose key begins with it (never empty)."""
+
+    param: str
+    key: str
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """There is at least one entry of this shape for the parameter (`:missing=false`)."""
+    """There is at least one entry of this shape, any but word, for the parameter (`:missing=false`)."""
 
     param: str
     shape: str
@@ -192,7 +202,23 @@ class Not:
     test: "Test"
 
 
-Test = Term | Begins | Text | Link | Span | Present | Ids | Stamped | Together | Linked | Backlinked | All | Any | Not
+Test = (
+    Term
+    | Begins
+    | Text
+    | Word
+    | Link
+    | Span
+    | Present
+    | Ids
+    | Stamped
+    | Together
+    | Linked
+    | Backlinked
+    | All
+    | Any
+    | Not
+)
 PART = "#"  # in a parameter's name: what stands before it is the place of an occurrence
 
 

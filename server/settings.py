@@ -22,6 +22,7 @@ SETTINGS = (
     Setting("store", "", "store URL, such as mongodb://127.0.0.1:27017/tiercare; empty: SQLite in the data folder"),
     Setting("base_url", "", "public base URL of the FHIR API; empty: http://<host>:<port>/fhir"),
     Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
+    Setting("text_search", "narrative", "what _text and _content can search: off, narrative (_text only) or content"),
     Setting("allow_open", False, "listen beyond loopback although there is no authentication; warns on every start"),
     Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
@@ -29,6 +30,7 @@ SETTINGS = (
     Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
+    Setting("codes_max", 1000, "codes that a value set or a hierarchy may stand for in a search"),
     Setting("include_max", 1000, "resources that _include and _revinclude may add to a page"),
     Setting("include_depth", 8, "references away from a hit that _include:iterate may lead"),
     Setting("history_max", 1000, "versions on a history page at most"),
@@ -49,6 +51,7 @@ class Settings:
     store: str
     base_url: str
     zone: str
+    text_search: str
     allow_open: bool
     update_as_create: bool
     conditional_delete: str
@@ -56,6 +59,7 @@ class Settings:
     patch_max: int
     count_default: int
     count_max: int
+    codes_max: int
     include_max: int
     include_depth: int
     history_max: int

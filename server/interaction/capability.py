@@ -10,7 +10,6 @@ from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.model import json_patch, tables
 from server.search.include import references
 from server.search.index import left_out
-from server.search.kinds import KINDS
 
 SOFTWARE = "tiercare"
 INTERACTIONS = (
@@ -71,7 +70,7 @@ def _reverse_includes(type: str) -> list[str]:
 def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
     parameters = tables.search_parameters(type)
     missing = left_out(type)
-    usable = [parameters[code] for code in sorted(parameters) if code not in missing and parameters[code].kind in KINDS]
+    usable = [parameters[code] for code in sorted(parameters) if code not in missing]
     found: dict[str, Any] = {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",

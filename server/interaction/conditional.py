@@ -4,6 +4,7 @@ from server.errors import Forbidden, Invalid, Stale
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.plan import Taken
+from server.interaction.terminology import setting_of
 from server.keys import Version
 from server.search.query import IGNORED, Query, parameters, parse
 
@@ -12,7 +13,8 @@ _OF_ANSWERS = IGNORED | {"_summary", "_elements"}  # a write is answered as Pref
 
 async def matches(api: Api, context: Context, type: str, criteria: str, limit: int) -> list[Version]:
     """The resources that match, at most `limit`. Raises Invalid for criteria that name no search parameter."""
-    return await _found(api, context, parse(type, _asked(criteria), api.setting), criteria, limit)
+    asked = _asked(criteria)
+    return await _found(api, context, parse(type, asked, await setting_of(api, context, asked)), criteria, limit)
 
 
 async def match(
@@ -25,7 +27,7 @@ async def match(
     create is free of races without a lock.
     """
     asked = _asked(criteria)
-    hits = await _found(api, context, parse(type, asked, api.setting), criteria, 2)
+    hits = await _found(api, context, parse(type, asked, await setting_of(api, context, asked)), criteria, 2)
     if len(hits) > 1:
         raise Stale(f"the criteria {type}?{criteria} match more than one resource", f"{type}?{criteria}")
     claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in asked)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class Limits:
     count_default: int = 20  # hits on a page when _count is not given
     count_max: int = 1000  # hits on a page at most
+    codes_max: int = 1000  # codes that a value set or hierarchy may stand for in a search
     include_max: int = 1000  # resources that _include and _revinclude may add to a page
     include_depth: int = 8  # references away from a hit that :iterate may lead
     bundle_entries_max: int = 5000  # entries of a batch or transaction

@@ -7,6 +7,7 @@ from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.include import included
 from server.interaction.paging import seal, unseal
+from server.interaction.terminology import setting_of
 from server.keys import Version
 from server.search.query import CURSOR, Parameters, Query, parse
 
@@ -24,7 +25,7 @@ class Found:
 
 async def search(api: Api, context: Context, type: str, parameters: Parameters) -> Found:
     """Raises Invalid or NotSupported naming the parameter, TooCostly for too many inclusions."""
-    query = parse(type, parameters, api.setting, lenient=context.lenient)
+    query = parse(type, parameters, await setting_of(api, context, parameters), lenient=context.lenient)
     records = api.records(context)
     link = f"{context.base}/{type}"
     own = urlencode(query.used, safe=":/,|$")  # what page links are sealed with

@@ -18,7 +18,9 @@ from server.search.kinds.kind import split, unescape
 HAS = "_has"
 DEEPEST = 16  # references that one criterion may follow, one after the other
 WIDEST = 64  # and in all, when a parameter may refer to several types
-ON_ALL = frozenset({"_id", "_lastUpdated", "_list", HAS})  # what may end or go on a chain on every type
+ON_ALL = frozenset(
+    {"_id", "_lastUpdated", "_list", "_text", "_content", HAS}
+)  # what may end or go on a chain on every type
 
 Leaf = Callable[[str, str], Test]
 """(type, `code:modifier`) -> the last criterion of a chain, with the value that was asked for."""

@@ -9,6 +9,7 @@ from server.keys import (
     SPAN,
     TERM,
     TEXT,
+    WORD,
     All,
     Any,
     Backlinked,
@@ -26,6 +27,7 @@ from server.keys import (
     Test,
     Text,
     Together,
+    Word,
 )
 
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
@@ -91,6 +93,9 @@ def matches(
             )
         case Begins(param, prefix):
             return any(e.shape == TERM and e.param == param and e.key.startswith(prefix) for e in entries)
+        case Word(param, key, begins):
+            words = (e.key for e in entries if e.shape == WORD and e.param == param)
+            return any(word.startswith(key) if begins else word == key for word in words)
         case Text():
             return any(e.shape == TEXT and e.param == test.param and _text(test, e) for e in entries)
         case Link(param, target):
@@ -143,6 +148,8 @@ def _text(test: Text, entry: Entry) -> bool:
             return entry.key.startswith(test.value)
         case "contains":
             return test.value in entry.key
+        case "equal":
+            return entry.key == test.value
         case "suffix":
             return entry.key.endswith(test.value)
         case _:

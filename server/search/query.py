@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from server.errors import Invalid, NotSupported
-from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, stamp_of
+from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, Word, stamp_of
 from server.keys import Any as AnyOf
 from server.model import tables
 from server.model.subset import Subset, asked
-from server.search import chain, include
+from server.search import chain, composite, include, words
+from server.search import filter as filters
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
@@ -19,9 +20,12 @@ Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
 LINKED = frozenset({"_pretty"})  # of these, what page links carry on
+OF_FILTER = frozenset({"equal", "suffix"})  # how `_filter` alone compares strings
+BLANKS_DO_NOT_COUNT = frozenset({"pinyin"})
+NEGATED = frozenset({"not", "not-in"})  # modifiers for which alternatives are ANDed
 NOT_YET = frozenset(
     {
-        "_filter", "_text", "_content", "_query", "_type", "_contained", "_containedType", "_score",
+        "_query", "_type", "_contained", "_containedType", "_score",
     }
 )  # fmt: skip
 
@@ -98,7 +102,7 @@ def _last(type: str, rest: str, name: str, value: str, setting: Setting) -> Test
     query = Query(type)
     try:
         _CONTROLS[code](query, rest, value, setting)
-    except Invalid as error:
+    except (Invalid, NotSupported) as error:
         error.issues = [replace(issue, expression=name) for issue in error.issues]
         raise
     return query.tests[0]
@@ -112,18 +116,23 @@ def criterion(type: str, code: str, modifier: str, name: str, value: str, settin
     why_not = left_out(type).get(code)
     if why_not:
         raise NotSupported(why_not, name)
+    values = split(value.replace(" ", "") if code in BLANKS_DO_NOT_COUNT else value, ",")
+    if parameter.kind == "composite":
+        if modifier:
+            raise Invalid(f"'{code}' (composite) takes no modifier", name, code="not-supported")
+        return _either([composite.test(type, code, Asked("", name, "", one, ()), setting) for one in values])
     kind = KINDS[parameter.kind]
     if modifier == "missing":
         return _missing(f"{type}.{code}", kind.shape, name, value)
-    if modifier and modifier not in kind.modifiers and not (kind is KINDS["reference"] and modifier[:1].isupper()):
+    possible = kind.modifiers | (OF_FILTER if name == "_filter" else frozenset())
+    if modifier and modifier not in possible and not (kind is KINDS["reference"] and modifier[:1].isupper()):
         raise Invalid(f"'{code}' ({parameter.kind}) has no modifier '{modifier}' here", name, code="not-supported")
-    negated = modifier == "not"
-    tests = tuple(
-        kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in split(value, ",")
-    )
-    if len(tests) == 1:
-        return tests[0]
-    return All(tests) if negated else AnyOf(tests)  # not (a or b)
+    tests = [kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in values]
+    return All(tuple(tests)) if modifier in NEGATED and len(tests) > 1 else _either(tests)  # not (a or b)
+
+
+def _either(tests: Sequence[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else AnyOf(tuple(tests))
 
 
 def _missing(param: str, shape: str, name: str, value: str) -> Test:
@@ -185,7 +194,7 @@ def _sort(query: Query, name: str, value: str, _: Setting) -> None:
         parameter = tables.search_parameters(query.type).get(code)
         if parameter is None:
             raise Invalid(f"{query.type} has no search parameter '{code}' to sort by", name)
-        kind = KINDS.get(parameter.kind)
+        kind = KINDS.get(parameter.kind)  # a composite is none
         if kind is None or not kind.sortable or code in left_out(query.type):
             raise NotSupported(f"sorting by '{code}' ({parameter.kind}) is not supported", name)
         sorts.append(Sort(f"{query.type}.{code}", kind.shape, descending))
@@ -206,6 +215,38 @@ def _include(query: Query, name: str, value: str, _: Setting) -> None:
 def _list(query: Query, name: str, value: str, _: Setting) -> None:
     _plain(name)
     query.tests.append(chain.in_lists(name, value))
+
+
+def _words(query: Query, name: str, value: str, setting: Setting) -> None:
+    """`_text` and `_content`: all words of one of the values."""
+    _plain(name)
+    if name not in tables.search_parameters(query.type):
+        raise chain.Unknown(f"{query.type} has no search parameter '{name}'")
+    if setting.text != "content" and (name == "_content" or setting.text == "off"):
+        raise NotSupported(f"'{name}' is switched off on this server (setting text_search)", name)
+    alternatives: list[Test] = []
+    for one in split(value, ","):
+        asked_for = words.asked(unescape(one))
+        if not asked_for:
+            raise Invalid(f"'{one}' has no word to look for", name)
+        alternatives.append(All(tuple(Word(f"{query.type}.{name}", word, begins) for word, begins in asked_for)))
+    query.tests.append(_either(alternatives))
+
+
+def _filter(query: Query, name: str, value: str, setting: Setting) -> None:
+    _plain(name)
+
+    def compared(path: str, spelled: filters.Spelled) -> Test:
+        def leaf(type: str, code: str) -> Test:
+            modifier, text = spelled(tables.search_parameters(type)[code].kind)
+            return _last(type, f"{code}:{modifier}".rstrip(":"), name, text, setting)
+
+        try:
+            return chain.read(query.type, path, leaf)
+        except chain.Unknown as unknown:
+            raise Invalid(f"_filter: {unknown}", name) from unknown
+
+    query.tests.append(filters.parse(value, compared))
 
 
 def _summary(query: Query, name: str, value: str, _: Setting) -> None:
@@ -249,6 +290,9 @@ _CONTROLS: dict[str, Control] = {
     "_list": _list,
     "_total": _one_of("total", ("none", "estimate", "accurate")),
     "_summary": _summary,
+    "_text": _words,
+    "_content": _words,
+    "_filter": _filter,
     "_elements": _elements,
     CURSOR: _cursor,
 }

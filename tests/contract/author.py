@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from server.keys import LINK, PART, SPAN, TERM, TEXT, Draft, Entry, Page, Select, Test, Version, Write
+from server.keys import LINK, PART, SPAN, TERM, TEXT, WORD, Draft, Entry, Page, Select, Test, Version, Write
 from server.store.port import Store
 
 
@@ -36,7 +36,7 @@ def ranked(entries: Iterable[Entry]) -> tuple[Entry, ...]:
         group.sort(key=lambda entry: (entry.low, entry.high, entry.key) if shape == SPAN else (entry.key, entry.scope))
         last = len(group) - 1
         for n, entry in enumerate(group):
-            rank = 0 if shape == LINK or last == 0 else 1 if n == 0 else 2 if n == last else 3
+            rank = 0 if shape in (LINK, WORD) or last == 0 else 1 if n == 0 else 2 if n == last else 3
             done.append(entry._replace(rank=rank))
     return tuple(done)
 

@@ -14,6 +14,7 @@ from server.keys import (
     SPAN,
     TERM,
     TEXT,
+    WORD,
     All,
     Any,
     Backlinked,
@@ -33,6 +34,7 @@ from server.keys import (
     Text,
     Together,
     Version,
+    Word,
 )
 from server.search.match import Peer, matches, sort_value
 from server.store.port import Store
@@ -60,6 +62,7 @@ SPANS = st.builds(
     st.tuples(NUMBERS, NUMBERS),
     st.sampled_from(["", "u", "|"]),
 )
+GRAMS = st.builds(lambda p, k: Entry(WORD, p, k), PARAMS, WORDS.filter(bool))
 SIMPLE = st.one_of(TERMS, TEXTS, SPANS)
 PLACES = st.sampled_from(["T.c", "T.c|"])
 PARTS = st.builds(
@@ -69,7 +72,7 @@ PARTS = st.builds(
     st.sampled_from("xy"),
     st.integers(0, 2),
 )
-ENTRIES = st.lists(st.one_of(TERMS, TEXTS, LINKS, SPANS, PARTS, PARTS), max_size=8).map(ranked)
+ENTRIES = st.lists(st.one_of(TERMS, TEXTS, LINKS, SPANS, GRAMS, PARTS, PARTS), max_size=8).map(ranked)
 
 Resources = dict[str, tuple[Entry, ...]]
 World = dict[str, Resources]  # by type
@@ -94,7 +97,8 @@ def leaves(draw: st.DrawFn, resources: Resources, stamps: list[int]) -> Test:
         st.one_of(
             st.builds(Term, PARAMS, st.none() | WORDS, st.none() | WORDS),
             st.builds(Begins, PARAMS, WORDS.filter(bool)),
-            st.builds(Text, PARAMS, WORDS, st.sampled_from(["prefix", "contains", "suffix"])),
+            st.builds(Text, PARAMS, WORDS, st.sampled_from(["prefix", "contains", "suffix", "equal"])),
+            st.builds(Word, PARAMS, WORDS.filter(bool), st.booleans()),
             st.builds(Link, PARAMS, WORDS),
             st.builds(Span, PARAMS, st.lists(conjunctions(NUMBERS), max_size=3).map(tuple), units),
             st.builds(Present, PARAMS, SHAPES),
@@ -126,7 +130,11 @@ def _about(entry: Entry) -> st.SearchStrategy[Test]:
             cuts.map(lambda n: Text(param, entry.key[n:], "contains")),
             cuts.map(lambda n: Text(param, entry.key[n:], "suffix")),
             st.just(Text(param, entry.scope, "exact", entry.key)),
+            st.just(Text(param, entry.key, "equal")),
         )
+    if entry.shape == WORD:
+        cuts = st.integers(1, len(entry.key))
+        return st.one_of(st.just(Word(param, entry.key)), cuts.map(lambda n: Word(param, entry.key[:n], True)))
     if entry.shape == LINK:
         return st.just(Link(param, entry.key))
     bounds = st.lists(conjunctions(st.sampled_from([entry.low, entry.high])), max_size=2)

@@ -7,6 +7,7 @@ A token is `<param><kind><rest>`, one string in one multikey array:
     P~normal         text, normalised                     prefix, contains
     P"text           text as written                      equality
     P>target         link                                 equality
+    P^word           word                                 equality, prefix
 
 The separators and `%` are percent-encoded in the parameter, and `%` and `|` in the scope; the last part stands as it
 is. So two different entries never have one token, and a prefix of one meaning never reaches into another.
@@ -17,16 +18,16 @@ more in `o`: `{p: place, k, r}` with the tokens and ranges of one occurrence (ke
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from server.keys import LINK, PART, SPAN, TERM, TEXT, Entry
+from server.keys import LINK, PART, SPAN, TERM, TEXT, WORD, Entry
 
-CODE, SCOPED, NORMAL, WRITTEN, TARGET, UNIT = "=", "|", "~", '"', ">", "|"
+CODE, SCOPED, NORMAL, WRITTEN, TARGET, UNIT, WORDS = "=", "|", "~", '"', ">", "|", "^"
 
 
 def _escaping(characters: str) -> dict[int, str]:
     return str.maketrans({character: f"%{ord(character):02X}" for character in characters})
 
 
-_PARAM = _escaping('%=|~">')
+_PARAM = _escaping('%=|~">^')
 _SCOPE = _escaping("%|")
 _FIELD = _escaping("%.$!\0")  # what MongoDB or a path gives a meaning in field names
 
@@ -55,6 +56,10 @@ def written(param: str, text: str) -> str:
 
 def link(param: str, target: str) -> str:
     return f"{param.translate(_PARAM)}{TARGET}{target}"
+
+
+def word(param: str, key: str) -> str:
+    return f"{param.translate(_PARAM)}{WORDS}{key}"
 
 
 def unit(param: str, key: str) -> str:
@@ -87,13 +92,15 @@ def _tokens(entry: Entry) -> tuple[str, ...]:
         return (normal(entry.param, entry.key), written(entry.param, entry.scope))
     if entry.shape == LINK:
         return (link(entry.param, entry.key),)
+    if entry.shape == WORD:
+        return (word(entry.param, entry.key),)
     return ()
 
 
 def _sort_values(type: str, entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
     values: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        if entry.shape == LINK or PART in entry.param:
+        if entry.shape in (LINK, WORD) or PART in entry.param:
             continue
         for side in _SIDES[entry.rank]:
             _, param, field = sort_path(type, entry.param, SORT_FIELD[entry.shape, side]).split(".")

@@ -33,6 +33,7 @@ from server.keys import (
     Test,
     Text,
     Together,
+    Word,
 )
 from server.keys import Any as Either
 from server.store.mongo import index
@@ -70,6 +71,9 @@ def condition(test: Test, type: str) -> Filter:
             return _term(test)
         case Text():
             return _text(test)
+        case Word(param, key, begins):
+            word = index.word(param, key)
+            return {"k": {"$elemMatch": _prefix(word)}} if begins else {"k": word}
         case Link(param, target):
             return {"k": index.link(param, target)}
         case Span():
@@ -152,6 +156,8 @@ def _term(test: Term) -> Filter:
 def _text(test: Text) -> Filter:
     if test.how == "exact":
         return {"k": index.written(test.param, test.value)}
+    if test.how == "equal":
+        return {"k": index.normal(test.param, test.value)}
     if test.how == "prefix" or not test.value:
         return {"k": {"$elemMatch": _prefix(index.normal(test.param, test.value))}}
     if len(test.value) > CONTAINS:

@@ -28,6 +28,7 @@ from server.keys import (
     Test,
     Text,
     Together,
+    Word,
 )
 from server.store.sqlite.words import Words, is_local
 
@@ -82,6 +83,11 @@ class Criteria:
                 )
             case Term() | Begins() | Text() | Link() | Span():
                 return self._exists(test, b, f"{b}.rid={rid}")
+            case Word():
+                where, args = self.word(test, b)
+                if test.begins:  # a run of many words: gathered once, not walked for each row
+                    return Sql(f"+{rid} IN (SELECT {b}.rid FROM gram {b} WHERE {where})", args)
+                return Sql(f"EXISTS (SELECT 1 FROM gram {b} WHERE {where} AND {b}.rid={rid})", args)
             case Together(tests):
                 return self._together(tests, rid)
             case Linked() | Backlinked():
@@ -163,6 +169,11 @@ class Criteria:
             case _:  # pragma: no cover
                 assert_never(test)
 
+    def word(self, test: Word, alias: str) -> tuple[str, Args]:
+        """The condition on rows of `gram`."""
+        p = self.known("param", test.param)
+        return _range(p, test.key, alias) if test.begins else (f"{alias}.p=? AND {alias}.k=?", [p, test.key])
+
     def _term(self, test: Term, alias: str) -> tuple[str, Args]:
         where, args = f"{alias}.p=?", [self.known("param", test.param)]
         if test.key is not None:
@@ -177,6 +188,8 @@ class Criteria:
         p = self.known("param", test.param)
         if test.how == "prefix":
             return _range(p, test.value, alias)
+        if test.how == "equal":
+            return f"{alias}.p=? AND {alias}.k=?", [p, test.value]
         if test.how == "contains":
             return f"{alias}.p=? AND instr({alias}.k, ?)>0", [p, test.value]
         if test.how == "suffix":

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from server.keys import All, Any, Backlinked, Begins, Ids, Link, Linked, Span, Stamped, Term, Test, Text, Together
+from server.keys import All, Any, Backlinked, Begins, Ids, Link, Linked, Span, Stamped, Term, Test, Text, Together, Word
 from server.store.sqlite.criteria import Args, Criteria, Leaf, Sql, conjuncts, joined, stamped
 from server.store.sqlite.words import Words
 
@@ -103,6 +103,9 @@ class Drivers:
                 return [self._leaf(test, key is not None)]
             case Begins() | Text() | Span():
                 return [self._leaf(test)]
+            case Word(_, _, begins):
+                where, args = self.criteria.word(test, "a")
+                return [Driver("gram a", where, args, not begins)]
             case Ids(ids):
                 marks = ",".join("?" * len(ids))
                 return [Driver("res a", f"a.id IN ({marks}) AND a.type=? AND a.body IS NOT NULL", [*ids, type])]

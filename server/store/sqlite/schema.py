@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS str (
 -- the same forwards: what a resource has, for probes and for its sort values
 CREATE INDEX IF NOT EXISTS tok_rid ON tok (rid, p, rank);
 CREATE INDEX IF NOT EXISTS str_rid ON str (rid, p, rank);
+-- words are neither sorted by nor asked for as missing, so they need no way forwards
+CREATE TABLE IF NOT EXISTS gram (p INT, k TEXT, rid INT, PRIMARY KEY (p, k, rid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ref (p INT, k INT, rid INT, PRIMARY KEY (p, k, rid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ref_rid ON ref (rid, p);
 CREATE TABLE IF NOT EXISTS span (

@@ -17,6 +17,7 @@ from server.keys import (
     SPAN,
     TERM,
     TEXT,
+    WORD,
     Claimed,
     Entry,
     Reentry,
@@ -34,6 +35,7 @@ LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
 
 _DELETE = {
+    "gram": "DELETE FROM gram WHERE p=? AND k=? AND rid=?",
     "tok": "DELETE FROM tok WHERE p=? AND k=? AND rid=? AND sys=? AND rank=?",
     "str": "DELETE FROM str WHERE p=? AND k=? AND rid=? AND raw=? AND rank=?",
     "ref": "DELETE FROM ref WHERE p=? AND k=? AND rid=?",
@@ -42,6 +44,7 @@ _DELETE = {
     "late": "DELETE FROM late WHERE type=? AND stamp=?",
 }
 _INSERT = {
+    "gram": "INSERT OR REPLACE INTO gram (p, k, rid) VALUES (?,?,?)",
     "tok": "INSERT OR REPLACE INTO tok (p, k, rid, sys, rank) VALUES (?,?,?,?,?)",
     "str": "INSERT OR REPLACE INTO str (p, k, rid, raw, rank) VALUES (?,?,?,?,?)",
     "ref": "INSERT OR REPLACE INTO ref (p, k, rid) VALUES (?,?,?)",
@@ -270,6 +273,8 @@ class Writer:
         p = number("param", entry.param)
         if entry.shape == TERM:
             return "tok", (p, entry.key, rid, number("system", entry.scope), entry.rank), ()
+        if entry.shape == WORD:
+            return "gram", (p, entry.key, rid), ()
         if entry.shape == LINK:
             return "ref", (p, self._target(entry.key), rid), ()
         if entry.shape == SPAN:
@@ -282,7 +287,8 @@ class Writer:
     def _widen(self, p: int, entry: Entry) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
-        width, more = max(widest, min(entry.high - entry.low, LONGEST)), several or int(entry.rank != 0)
+        width = max(widest, min(entry.high - entry.low, LONGEST))
+        more = several or int(entry.rank != 0 and not entry.key)  # only spans without a unit are sorted by
         if (width, more) != (widest, several):
             self._widths[p] = (width, more)
             self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
