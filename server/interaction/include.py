@@ -102,9 +102,10 @@ def _look(api: Api, wanted: _Wanted, includes: Sequence[Include], resource: Vers
     entries = [entry for entry in index(orjson.loads(resource.body), api.setting) if entry.shape == LINK]
     versioned = _versioned(api, resource.body)
     for include in includes:
-        param = f"{resource.type}.{include.code}"
+        codes = references(resource.type) if include.code == ANY else (include.code,)
+        params = {f"{resource.type}.{code}" for code in codes}
         for entry in entries:
-            if include.code not in (ANY, "") and entry.param != param:
+            if entry.param not in params:
                 continue
             type, _, id = entry.key.partition("/")
             if ":" in entry.key:

@@ -16,7 +16,8 @@ from server.search.index import left_out
 from server.search.kinds.kind import split, unescape
 
 HAS = "_has"
-DEEPEST = 16  # references that one criterion may follow
+DEEPEST = 16  # references that one criterion may follow, one after the other
+WIDEST = 64  # and in all, when a parameter may refer to several types
 ON_ALL = frozenset(
     {"_id", "_lastUpdated", "_list", "_text", "_content", HAS}
 )  # what may end or go on a chain on every type
@@ -29,12 +30,13 @@ class Unknown(Exception):
     """No such parameter; the sentence says where."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A criterion that follows references; `name` is as the client wrote it, for messages."""
 
     name: str
     leaf: Leaf
+    followed: int = 0  # references so far
 
 
 def is_chain(name: str) -> bool:
@@ -71,6 +73,12 @@ def _read(type: str, name: str, asked: Asked, depth: int) -> Test:
     targets = _targets(type, code, wanted, rest, asked)
     tests, unknown = [], []
     for target in targets:
+        asked.followed += 1
+        if asked.followed > WIDEST:
+            raise TooCostly(
+                f"'{asked.name}' may refer to more than {WIDEST} types in all: name them, as in {code}:{target}.{rest}",
+                asked.name,
+            )
         try:
             tests.append(Linked(f"{type}.{code}", target, _read(target, rest, asked, depth + 1)))
         except Unknown as one:

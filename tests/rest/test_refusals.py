@@ -198,6 +198,7 @@ SEARCHES = [
     row("GET Patient?_has:Observation:code:code=x", 400, "not-supported", "_has:Observation:code:code"),
     row("GET Patient?_has:Encounter:location:status=x", 400, "invalid", "_has:Encounter:location:status"),
     row(f"GET Organization?{'partof.' * 17}name=x", 422, "too-costly", f"{'partof.' * 17}name"),
+    row(f"GET ServiceRequest?{'based-on.' * 12}status=x", 422, "too-costly", f"{'based-on.' * 12}status"),
     row("GET Patient?_list=$current-problems", 501, "not-supported", "_list"),
     row("GET Patient?_list:not=x", 400, "not-supported", "_list:not"),
     row("GET Bundle?composition:Patient.name=x", 400, "invalid", "composition:Patient.name"),

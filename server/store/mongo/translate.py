@@ -103,16 +103,22 @@ def _any(parts: Sequence[Filter]) -> Filter:
     """Equalities on tokens become one `$in`: point bounds keep the order of the index."""
     if not all(parts):
         return EVERYTHING
-    tokens = [part["k"] for part in parts if _is_token(part)]
+    tokens = dict.fromkeys(token for part in parts for token in _tokens(part))
     if len(tokens) > 1:
-        parts = [{"k": {"$in": tokens}}, *(part for part in parts if not _is_token(part))]
+        parts = [{"k": {"$in": list(tokens)}}, *(part for part in parts if not _tokens(part))]
     if len(parts) < 2:
         return parts[0] if parts else NOTHING
+    leading = [_tokens({"k": part.get("k", {})}) for part in parts]
+    if all(leading):  # so that the alternatives can lead together, each of them has more to ask
+        return {"k": {"$in": list(dict.fromkeys(token for some in leading for token in some))}, "$or": parts}
     return {"$or": parts}
 
 
-def _is_token(part: Filter) -> bool:
-    return part.keys() == {"k"} and isinstance(part["k"], str)
+def _tokens(part: Filter) -> list[str]:
+    """The tokens of a filter that asks for one of some and for nothing else."""
+    asked = part["k"] if part.keys() == {"k"} else {}
+    tokens: list[str] = [asked] if isinstance(asked, str) else asked.get("$in", [])
+    return tokens
 
 
 def _together(tests: Sequence[Test], type: str) -> Filter:
@@ -121,7 +127,7 @@ def _together(tests: Sequence[Test], type: str) -> Filter:
     `p` comes first: an `$elemMatch` that begins with an operator is another form.
     """
     parts = [condition(test, type) for test in tests]
-    leading = min((part for part in parts if part.keys() <= {"k", "r"}), key=lambda p: not _is_token(p), default={})
+    leading = min((part for part in parts if part.keys() <= {"k", "r"}), key=lambda p: not _tokens(p), default={})
     return {**leading, "o": {"$elemMatch": {"p": _place(tests), "$and": parts}}}
 
 

@@ -90,25 +90,32 @@ class Criteria:
                 return Sql(f"EXISTS (SELECT 1 FROM gram {b} WHERE {where} AND {b}.rid={rid})", args)
             case Together(tests):
                 return self._together(tests, rid)
-            case Linked():
-                passed = self.probe(test.test, self.type_number(test.type), f"{b}.k")
-                return Sql(
-                    f"EXISTS (SELECT 1 FROM ref {b} INDEXED BY ref_rid WHERE {b}.rid={rid} AND {b}.p=? AND EXISTS"
-                    f" (SELECT 1 FROM live WHERE live.type=? AND live.rid={b}.k) AND {passed.text})",
-                    [self.known("param", test.param), self.type_number(test.type), *passed.args],
-                )
-            case Backlinked():
-                return self._backlinked(test, rid)
+            case Linked() | Backlinked():
+                return self._far(test, rid)
             case _:  # pragma: no cover
                 assert_never(test)
 
-    def _backlinked(self, test: Backlinked, rid: str) -> Sql:
-        b = _next(rid)
-        passed = self.probe(test.test, self.type_number(test.type), f"{b}.rid")
-        return Sql(
-            f"EXISTS (SELECT 1 FROM ref {b} WHERE {b}.p=? AND {b}.k={rid} AND {passed.text})",
-            [self.known("param", test.param), *passed.args],
-        )
+    def _far(self, test: Linked | Backlinked, rid: str) -> Sql:
+        """Links one after the other are tables of one EXISTS: SQLite reads no statement that nests deeply."""
+        tables: list[str] = []
+        parts: list[Sql] = []
+        onward: Linked | Backlinked | None = test
+        while onward is not None:
+            b, p, type = _next(rid), self.known("param", onward.param), self.type_number(onward.type)
+            if isinstance(onward, Linked):
+                tables.append(f"ref {b} INDEXED BY ref_rid")
+                parts.append(Sql(f"{b}.rid={rid} AND {b}.p=?", [p]))
+                parts.append(Sql(f"EXISTS (SELECT 1 FROM live WHERE live.type=? AND live.rid={b}.k)", [type]))
+                rid = f"{b}.k"
+            else:
+                tables.append(f"ref {b}")
+                parts.append(Sql(f"{b}.p=? AND {b}.k={rid}", [p]))
+                rid = f"{b}.rid"
+            rest = conjuncts(onward.test)
+            onward = next((one for one in rest if isinstance(one, Linked | Backlinked)), None)
+            parts += [self.probe(one, type, rid) for one in rest if one is not onward]
+        where = joined(parts, " AND ", "1")
+        return Sql(f"EXISTS (SELECT 1 FROM {' CROSS JOIN '.join(tables)} WHERE {where.text})", where.args)
 
     def _exists(self, test: Leaf, b: str, same: str) -> Sql:
         """An entry that passes and that `same` ties to a row: by primary key, or forwards where keys are a range."""
@@ -230,6 +237,12 @@ def joined(parts: list[Sql], word: str, empty: str) -> Sql:
     if not parts:
         return Sql(empty, [])
     return Sql("(" + word.join(part.text for part in parts) + ")", [arg for part in parts for arg in part.args])
+
+
+def conjuncts(test: Test) -> tuple[Test, ...]:
+    if isinstance(test, All):
+        return tuple(c for t in test.tests for c in conjuncts(t))
+    return (test,)
 
 
 def _next(column: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.keys import All, Any, Backlinked, Begins, Ids, Link, Linked, Span, Stamped, Term, Test, Text, Together, Word
-from server.store.sqlite.criteria import Args, Criteria, Leaf, Sql, joined, stamped
+from server.store.sqlite.criteria import Args, Criteria, Leaf, Sql, conjuncts, joined, stamped
 from server.store.sqlite.words import Words
 
 FEW = 200  # candidates up to which a criterion drives; counting so far costs about 20 microseconds
@@ -42,9 +42,18 @@ class Drivers:
         self._db = connection
         self.criteria = Criteria(connection, words)
         self._choices: dict[tuple[Test, int], Choice] = {}
+        self._named: list[Sql] = []
 
     def forget(self) -> None:
         self._choices.clear()
+        self._named.clear()
+
+    def whole(self, sql: Sql) -> Sql:
+        """The statement with what its drivers named before it: side by side, as SQLite reads no deep nesting."""
+        if not self._named:
+            return sql
+        names = ", ".join(f"w{n}(rid) AS ({one.text})" for n, one in enumerate(self._named))
+        return Sql(f"WITH {names} {sql.text}", [*(arg for one in self._named for arg in one.args), *sql.args])
 
     def choose(self, test: Test, type: int) -> Choice:
         found = self._choices.get((test, type))
@@ -69,8 +78,9 @@ class Drivers:
         return Choice(None, False, All(tests))
 
     def _count(self, driver: Driver, limit: int) -> int:
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM {driver.source} WHERE {driver.where} LIMIT ?)"
-        return int(self._db.execute(sql, [*driver.args, limit]).fetchone()[0])
+        text = f"SELECT count(*) FROM (SELECT 1 FROM {driver.source} WHERE {driver.where} LIMIT ?)"
+        sql = self.whole(Sql(text, [*driver.args, limit]))
+        return int(self._db.execute(sql.text, sql.args).fetchone()[0])
 
     def few(self, test: Test, type: int) -> Sql | None:
         """The row numbers of all that pass, as a SELECT, when there are few; None when there may be many."""
@@ -79,9 +89,9 @@ class Drivers:
             return None
         probe = self.criteria.probe(choice.rest, type, "a.rid")
         driver = choice.driver
-        return Sql(
-            f"SELECT a.rid FROM {driver.source} WHERE {driver.where} AND {probe.text}", [*driver.args, *probe.args]
-        )
+        text = f"SELECT a.rid FROM {driver.source} WHERE {driver.where} AND {probe.text}"
+        self._named.append(Sql(text, [*driver.args, *probe.args]))
+        return Sql(f"SELECT rid FROM w{len(self._named) - 1}", [])
 
     # ------------------------------------------------------------------------------------------- candidates
     def _drivers(self, test: Test, type: int) -> list[Driver]:
@@ -181,9 +191,3 @@ class Drivers:
             where += f" AND ({' OR '.join(condition for _, condition, _ in each)})"
             args += [arg for _, _, some in each for arg in some]
         return Driver("tok a", where, args, True)
-
-
-def conjuncts(test: Test) -> tuple[Test, ...]:
-    if isinstance(test, All):
-        return tuple(c for t in test.tests for c in conjuncts(t))
-    return (test,)

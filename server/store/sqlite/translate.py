@@ -5,8 +5,8 @@ import sqlite3
 
 from server.errors import Invalid
 from server.keys import SPAN, TERM, TEXT, All, Cursor, Select, Sort, Span, Test
-from server.store.sqlite.criteria import TABLE, Args, Sql
-from server.store.sqlite.drivers import Driver, Drivers, conjuncts
+from server.store.sqlite.criteria import TABLE, Args, Sql, conjuncts
+from server.store.sqlite.drivers import Driver, Drivers
 from server.store.sqlite.words import Words
 
 
@@ -31,12 +31,15 @@ class Translator:
     def count(self, type: str, test: Test) -> Sql:
         self._drivers.forget()
         source = self.candidates(type, test)
-        return Sql(f"SELECT count(DISTINCT a.rid) {source.text}", source.args)
+        return self._drivers.whole(Sql(f"SELECT count(DISTINCT a.rid) {source.text}", source.args))
 
     def select(self, select: Select) -> Sql:
         """Rows (id, ver, stamp, method, body, rid, sort values…), at most limit + 1 of them."""
         _check_cursor(select)
         self._drivers.forget()
+        return self._drivers.whole(self._statement(select))
+
+    def _statement(self, select: Select) -> Sql:
         if not select.sorts:
             return self._plain(select)
         if len(select.sorts) == 1 and select.sorts[0].param == "_lastUpdated":
