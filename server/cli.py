@@ -1,13 +1,13 @@
 """The command `tiercare`: serve and check live here, other packages bring theirs by the entry point
 `tiercare.commands`. Whatever goes wrong ends in one plain sentence and a non-zero exit."""
 
-import contextlib
 import ipaddress
 import os
 import socket
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points, packages_distributions, version
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from server.errors import TiercareError
 from server.settings import Settings
 
 COMMANDS = "tiercare.commands"
+WORKERS_MAX = 64
 app = typer.Typer(
     name="tiercare",
     help="A FHIR R4 server and adapters for tiered care (分级诊疗).",
@@ -31,16 +32,57 @@ def serve(
     port: Annotated[int | None, typer.Option(help="port to listen on (default 8080); 0 takes a free one")] = None,
     data: Annotated[str | None, typer.Option(help="folder of the embedded store (default ./data)")] = None,
     store: Annotated[str | None, typer.Option(help="store URL: mongodb://host/database; default: SQLite")] = None,
+    workers: Annotated[int | None, typer.Option(help="processes that serve (default 1); one of them writes")] = None,
     allow_open: Annotated[
         bool | None, typer.Option("--allow-open", help="listen beyond loopback without authentication")
     ] = None,
 ) -> None:
     """Serves FHIR R4 at http://HOST:PORT/fhir until Ctrl-C."""
-    settings = Settings(os.environ, host=host, port=port, data=data, store=store, allow_open=allow_open)
+    settings = Settings(
+        os.environ, host=host, port=port, data=data, store=store, workers=workers, allow_open=allow_open
+    )
     _check_open(settings)
     listener = _listen(settings.host, settings.port)
     settings.port = listener.getsockname()[1]
     _run(settings, listener)
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Option("--from", help="store to copy: sqlite:FOLDER or mongodb://host/database")],
+    target: Annotated[str, typer.Option("--to", help="store to fill: empty, or what an earlier copy left")],
+) -> None:
+    """Copies a store with its whole history into another; stopped and started again, it goes on where it was.
+
+    No server may run on an SQLite store meanwhile, nor on the target; a MongoDB source may be in use: copy again to
+    bring what was written meanwhile. Give it the same TIERCARE_ZONE and TIERCARE_BASE_URL as the server.
+    """
+    import asyncio
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from server.store.opening import place
+    from server.wiring import copy_store
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("opening", total=None, visible=False)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=what, visible=True)
+
+        try:
+            copied = asyncio.run(copy_store(Settings(os.environ), source, target, show))
+        except KeyboardInterrupt as stopped:
+            raise _Refused("stopped: the same command goes on where it was") from stopped
+    living = ", ".join(f"{type} {count}" for type, count in copied.living.items())
+    typer.echo(
+        f"{place(target)} holds {copied.versions} versions as {place(source)} does ({copied.brought} brought by this "
+        f"run, the change sequence compared) and {copied.claims} claims; living resources counted on both: {living}"
+    )
+    if copied.late:
+        typer.echo("the source was written meanwhile: run it again to bring what came later")
 
 
 @app.command()
@@ -107,36 +149,31 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _run(settings: Settings, listener: socket.socket) -> None:
-    import uvicorn
-
+    from server import serving
     from server.wiring import base_url, build_app
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                typer.echo(f"tiercare {version('tiercare')} serves FHIR R4 at {base_url(settings)} (Ctrl-C stops it)")
+    def announce() -> None:
+        with_workers = f" with {settings.workers} workers" if settings.workers > 1 else ""
+        place = f"{base_url(settings)}{with_workers}"
+        typer.echo(f"tiercare {version('tiercare')} serves FHIR R4 at {place} (Ctrl-C stops it)")
 
     _log_plainly()
-    fhir = build_app(settings)
-    config = uvicorn.Config(
-        fhir,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_level="critical",  # what goes wrong at start is said below, what goes wrong later by the app's own log
-        backlog=1024,
-        timeout_graceful_shutdown=5,
-    )
-    server = Server(config)
-    with contextlib.suppress(SystemExit):  # uvicorn leaves with a bare code when the store cannot be opened
-        server.run(sockets=[listener])
-    if fhir.failure is not None:
-        raise fhir.failure
-    if not server.started:
-        raise _Refused("the server did not start")
+    if settings.workers == 1:
+        serving.serve(build_app(settings), listener, announce)
+    else:
+        _run_workers(settings, listener, announce)
+
+
+def _run_workers(settings: Settings, listener: socket.socket, announce: Callable[[], None]) -> None:
+    from server.wiring import build_app, page_key
+    from server.workers import Supervisor
+
+    if not 1 <= settings.workers <= WORKERS_MAX:
+        raise _Refused(f"the setting workers is {settings.workers}: a number from 1 to {WORKERS_MAX} is wanted")
+    page_key(settings)  # made before there are several who would make one
+    with TemporaryDirectory(prefix="tiercare-") as folder:  # a short path, and nobody else may enter
+        relay = f"{folder}/writer"
+        Supervisor(settings.workers, listener, lambda n: build_app(settings, relay, writes=n == 0), announce).run()
 
 
 def _log_plainly() -> None:

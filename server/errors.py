@@ -13,6 +13,7 @@
     ├── NotSupported   the server does not have this (interaction, parameter kind, operation)      501
     ├── NotAllowed     the interaction does not exist on this address                              405
     ├── NotAcceptable  no representation that the client accepts                                   406
+    ├── Late           the client did not send its body in time                                    408
     ├── MediaType      a body in a format the server does not read                                 415
     └── Unavailable    the store is closing or out of reach; try again                             503
 
@@ -94,6 +95,10 @@ class NotAllowed(TiercareError):
 
 class NotAcceptable(TiercareError):
     code = "not-supported"
+
+
+class Late(TiercareError):
+    code = "timeout"
 
 
 class MediaType(TiercareError):

@@ -333,6 +333,29 @@ class Reentry(NamedTuple):
     after: Sequence[Entry]
 
 
+class Removal(NamedTuple):
+    """Versions of a resource to be taken away for good (`expunge`), by their numbers."""
+
+    type: str
+    id: str
+    versions: Sequence[int]
+
+
+class Adoption(NamedTuple):
+    """A version as another store kept it: number, stamp, method and body stay. Entries as in Write."""
+
+    version: Version
+    before: Sequence[Entry]
+    after: Sequence[Entry]
+
+
+class Holding(NamedTuple):
+    """A claim and the living resource that holds it (`Type/id`)."""
+
+    claim: str
+    holder: str
+
+
 class StaleWrite(Exception):
     """A write's `expect` did not hold: (type, id) is at version `current` (0 = nothing there)."""
 

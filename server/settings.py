@@ -20,6 +20,7 @@ SETTINGS = (
     Setting("port", 8080, "port to listen on; 0 takes a free one"),
     Setting("data", "data", "folder of the embedded store and of the key that signs page links"),
     Setting("store", "", "store URL, such as mongodb://127.0.0.1:27017/tiercare; empty: SQLite in the data folder"),
+    Setting("workers", 1, "processes that serve; on SQLite one of them writes, the others read and forward to it"),
     Setting("base_url", "", "public base URL of the FHIR API; empty: http://<host>:<port>/fhir"),
     Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
     Setting("text_search", "narrative", "what _text and _content can search: off, narrative (_text only) or content"),
@@ -27,15 +28,23 @@ SETTINGS = (
     Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
     Setting("delete_max", 1000, "resources that one conditional delete may delete"),
-    Setting("patch_max", 100_000, "operations of a JSON Patch, and JSON values that they may put in"),
+    Setting("patch_max", 100_000, "operations of a patch, and values that a JSON Patch may put in"),
+    Setting("expunge", False, "$expunge may remove versions for good; without it they are kept for ever"),
+    Setting("expunge_max", 1000, "versions that one $expunge may remove"),
+    Setting(
+        "meta_max", 10_000, "resources with profiles, tags or labels that one $meta of a type or the system may read"
+    ),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
     Setting("codes_max", 1000, "codes that a value set or a hierarchy may stand for in a search"),
     Setting("include_max", 1000, "resources that _include and _revinclude may add to a page"),
     Setting("include_depth", 8, "references away from a hit that _include:iterate may lead"),
-    Setting("history_max", 1000, "versions on a history page at most"),
+    Setting("search_values_max", 400, "parameters of a search and alternatives of their values, together"),
+    Setting("everything_max", 10_000, "resources in one answer of $everything when _count is not given"),
+    Setting("history_max", 1000, "versions on a history page at most, and looked at for a page of _at"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
     Setting("body_max_bytes", 50 * 2**20, "bytes of a request body"),
+    Setting("body_timeout", 60, "seconds a client has to send a request body, else 408; 0: no limit"),
     Setting("gzip_min_bytes", 1400, "bytes from which on an answer is gzipped for clients that take it; 0: never"),
     Setting("write_attempts", 10, "tries of a write that meets other writers before it is answered 409"),
     Setting("page_key", "", "secret that signs page links; empty: one is kept in the data folder"),
@@ -49,6 +58,7 @@ class Settings:
     port: int
     data: str
     store: str
+    workers: int
     base_url: str
     zone: str
     text_search: str
@@ -57,14 +67,20 @@ class Settings:
     conditional_delete: str
     delete_max: int
     patch_max: int
+    expunge: bool
+    expunge_max: int
+    meta_max: int
     count_default: int
     count_max: int
     codes_max: int
     include_max: int
     include_depth: int
+    search_values_max: int
+    everything_max: int
     history_max: int
     bundle_entries_max: int
     body_max_bytes: int
+    body_timeout: int
     gzip_min_bytes: int
     write_attempts: int
     page_key: str

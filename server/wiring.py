@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.errors import Invalid
+from server.interaction.accept import Stored
 from server.interaction.api import Api
 from server.interaction.limits import Limits
 from server.operations.registry import OPERATIONS
@@ -15,7 +17,9 @@ from server.rest.app import App
 from server.rest.routes import Service, now
 from server.search.kinds.kind import Setting
 from server.settings import Settings
-from server.store.opening import open_store
+from server.store.copying import Copied, Show, copy
+from server.store.opening import open_store, place
+from server.store.port import Store
 
 ROOT = "/fhir"
 
@@ -24,13 +28,15 @@ def base_url(settings: Settings) -> str:
     return settings.base_url.rstrip("/") or f"http://{settings.host}:{settings.port}{ROOT}"
 
 
-def build_app(settings: Settings) -> App:
-    """The ASGI app; the store is opened when the server starts it, inside the event loop."""
+def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> App:
+    """The ASGI app; the store is opened when the server starts it, inside the event loop.
+
+    `relay` is for one of several workers: the path of a unix socket where the one that writes takes the others' writes.
+    """
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Service]:
-        store = await open_store(settings.store or f"sqlite:{Path(settings.data).absolute()}")
-        try:
+        async with closing(await open_store(_store_url(settings, relay, writes))) as store:
             api = Api(
                 store,
                 Setting(_zone(settings.zone), base_url(settings), _text_search(settings.text_search)),
@@ -40,16 +46,21 @@ def build_app(settings: Settings) -> App:
                     codes_max=settings.codes_max,
                     include_max=settings.include_max,
                     include_depth=settings.include_depth,
+                    search_values_max=settings.search_values_max,
+                    everything_max=settings.everything_max,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
                     history_max=settings.history_max,
                     delete_max=settings.delete_max,
                     patch_max=settings.patch_max,
+                    meta_max=settings.meta_max,
+                    expunge_max=settings.expunge_max,
                 ),
-                _page_key(settings),
+                page_key(settings),
                 settings.update_as_create,
                 _conditional_delete(settings.conditional_delete),
                 OPERATIONS,
+                settings.expunge,
             )
             yield Service(
                 api,
@@ -59,11 +70,35 @@ def build_app(settings: Settings) -> App:
                 ROOT,
                 started=now(),
                 gzip_min_bytes=settings.gzip_min_bytes,
+                body_timeout=settings.body_timeout,
             )
-        finally:
-            await store.close()
 
     return App(opening, ROOT)
+
+
+async def copy_store(settings: Settings, source: str, target: str, show: Show) -> Copied:
+    """Everything of one store into another (store/copying.py). Raises Invalid for URLs that cannot be meant."""
+    if place(source) == place(target):
+        raise Invalid(f"source and target are the same store: {place(source)}")
+    setting = Setting(_zone(settings.zone), base_url(settings))
+    kept = f"{source}?mode=rw" if urlsplit(source).scheme == "sqlite" else source  # a source is not made on the way
+    async with closing(await open_store(kept)) as old, closing(await open_store(target)) as new:
+        return await copy(old, new, lambda version: Stored(version.body).entries(setting) if version.body else (), show)
+
+
+def _store_url(settings: Settings, relay: str, writes: bool) -> str:
+    url = settings.store or f"sqlite:{Path(settings.data).absolute()}"
+    if not relay or urlsplit(url).scheme != "sqlite":  # other stores take several writing processes as they are
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{'relay' if writes else 'join'}={quote(relay)}"
+
+
+@asynccontextmanager
+async def closing(store: Store) -> AsyncIterator[Store]:
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -87,7 +122,7 @@ def _text_search(value: str) -> str:
     return value
 
 
-def _page_key(settings: Settings) -> bytes:
+def page_key(settings: Settings) -> bytes:
     """The secret of page links: given, or made once and kept beside the data so that links outlive a restart."""
     if settings.page_key:
         return settings.page_key.encode()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from server.fhirpath.paths import Path
 from server.model import tables
 
 VALUES: dict[str, Any] = {
@@ -16,10 +17,10 @@ _BY_RULE = {"mimetypes": "text/plain", "currencies": "CNY", "ucum": "mg", "unkno
 
 def minimal(type: str) -> dict[str, Any]:
     """A resource of a concrete type."""
-    return {"resourceType": type, **_members(type)}
+    return {"resourceType": type, **members_of(type)}
 
 
-def _members(path: str) -> dict[str, Any]:
+def members_of(path: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for element in tables.node(path):
         if element.min:
@@ -38,7 +39,7 @@ def _value(element: tables.Element, type: str) -> Any:
         return _bound(type, tables.value_set(element.value_set))
     if type in VALUES:
         return VALUES[type]
-    return _members(type) or {"extension": [{"url": "urn:x", "valueCode": "x"}]}
+    return members_of(type) or {"extension": [{"url": "urn:x", "valueCode": "x"}]}
 
 
 def _bound(type: str, values: tables.ValueSet) -> Any:
@@ -48,3 +49,22 @@ def _bound(type: str, values: tables.ValueSet) -> Any:
         return code
     coding = {"code": code, **({"system": system} if system else {})}
     return coding if type == "Coding" else {"coding": [coding]}
+
+
+def referring(type: str, path: Path, reference: str) -> dict[str, Any]:
+    """A minimal resource of the type that has this reference at a path (of a search parameter)."""
+    resource = place = minimal(type)
+    node = type
+    for number, step in enumerate(path.steps, start=1):
+        element = next(one for one in tables.node(node) if step.key in one.json_names)
+        node = element.json_names[step.key]
+        last = number == len(path.steps)
+        value = {"reference": reference} if last else place.get(step.key) or members_of(node)
+        value = value[0] if isinstance(value, list) else value
+        if step.where and not last:
+            value = {**value, step.where[0]: step.where[1]}
+        for name in element.json_names:  # of a choice only one may be there
+            place.pop(name, None)
+        place[step.key] = value if element.max == 1 else [value]
+        place = value
+    return resource

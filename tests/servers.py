@@ -109,6 +109,24 @@ class Running(NamedTuple):
     log: Path
 
 
+@contextmanager
+def several(folder: Path, *options: str, workers: int = 2) -> Iterator[Running]:
+    """`tiercare serve --workers`, from when all of them serve."""
+    with tiercare(folder, "--workers", str(workers), *options) as server:
+        deadline = time.monotonic() + START
+        while f"with {workers} workers" not in server.log.read_text():
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the workers did not start:\n{server.log.read_text()[-4000:]}")
+            time.sleep(0.02)
+        yield server
+
+
+def workers_of(server: Running) -> list[int]:
+    """The processes of the workers, the one that started last at the end; at first the writing one is in front."""
+    process = server.process.pid
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 BASE = "http://tiercare.test/fhir"
 """The FHIR base of servers inside the test process."""
 

@@ -7,7 +7,8 @@ import orjson
 
 from server.errors import Invalid, Issue
 from server.keys import Draft, Entry
-from server.model.raw import Body, members
+from server.model.doubled import check_unique
+from server.model.raw import Body, members, same_content, same_values
 from server.search.index import index
 from server.search.kinds.kind import Setting
 from server.validation.structure import check
@@ -43,6 +44,7 @@ def accept(raw: bytes, type: str, *, at: str = "") -> Accepted:
     issues = [issue for issue in check(resource) if issue.severity in ("fatal", "error")]
     if issues:
         raise Invalid([_placed(issue, type, at) for issue in issues])
+    check_unique(raw, resource, at or type)
     return Accepted(resource, Body(members(raw)))
 
 
@@ -61,11 +63,21 @@ def _placed(issue: Issue, type: str, at: str) -> Issue:
     return Issue(issue.code, issue.diagnostics, at + issue.expression.removeprefix(type), issue.severity)
 
 
-def entries_of(stored: bytes, setting: Setting) -> tuple[Entry, ...]:
-    """The index entries of a stored body, as they were written with it."""
-    return index(orjson.loads(stored), setting)
+class Stored:
+    """A stored body, parsed once: what the next version is compared with."""
 
+    __slots__ = ("_body", "_resource")
 
-def stored_draft(stored: bytes, id: str) -> Draft:
-    """The draft that a stored body was made from: to see whether an update changes anything."""
-    return Body(members(stored)).draft(id)
+    def __init__(self, body: bytes) -> None:
+        self._body, self._resource = body, orjson.loads(body)
+
+    def entries(self, setting: Setting) -> tuple[Entry, ...]:
+        """The index entries as they were written with it."""
+        return index(self._resource, setting)
+
+    def says(self, accepted: Accepted, draft: Draft, id: str) -> bool:
+        """Whether a draft of the accepted body would change nothing. Most do, and values show that at once; equal
+        values may still be other bytes (1.0 and 1.00), which is a change."""
+        return same_values(accepted.resource, self._resource) and same_content(
+            draft, Body(members(self._body)).draft(id)
+        )

@@ -5,17 +5,20 @@ version is judged by its own index entries, so that the old versions of a resour
 and a deletion as visible as the version before it.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import orjson
 
 from server.interaction.context import Context
-from server.keys import All, Any, Backlinked, Linked, Not, Page, Select, Test, Version
+from server.keys import All, Any, Backlinked, Change, Linked, Not, Page, Select, Test, Version
 from server.search.index import index
 from server.search.kinds.kind import Setting
 from server.search.match import matches
 from server.store.port import Store
+
+_LINES = 2000  # of the change sequence, read in one go
 
 
 class Records:
@@ -56,6 +59,59 @@ class Records:
             before = batch[-1].stamp
         more = len(seen) > limit
         return seen[:limit], seen[limit - 1].stamp if more else None
+
+    async def current_from(
+        self, type: str | None, start: int, before: int | None, limit: int, look: int, since: int = 0
+    ) -> tuple[list[Version], int | None]:
+        """Like history, but of the versions before the stamp `start` only those that were current then.
+
+        A version was if its successor is not there or younger than `start`: one point read for each resource met, and
+        no state between pages. At most `look` versions are looked at, so a page may be short, or empty, and go on.
+        """
+        seen: list[Version] = []
+        passed: set[tuple[str, str]] = set()  # resources whose version at `start`, or an older one, has been met
+        while len(seen) <= limit and look > 0:
+            asked = min(limit + 1, look)
+            batch = await self._store.history(type, None, before, asked)
+            for version in batch:
+                was_current = version.stamp >= start or await self._was_current(version, start, passed)
+                if was_current and version.stamp >= since and await self._visible(version):
+                    seen.append(version)
+            look -= asked
+            if len(batch) < asked or batch[-1].stamp < since:
+                before = None
+                break
+            before = batch[-1].stamp
+        return (seen[:limit], seen[limit - 1].stamp) if len(seen) > limit else (seen, before)
+
+    async def _was_current(self, version: Version, start: int, passed: set[tuple[str, str]]) -> bool:
+        name = (version.type, version.id)
+        if name in passed:
+            return False
+        passed.add(name)
+        after = await self._store.get(version.type, version.id, version.version + 1)
+        return after is None or after.stamp >= start
+
+    async def past(self, type: str, id: str, limit: int) -> tuple[list[Version], bool]:
+        """(all versions of one resource, newest first, at most `limit`; whether some are hidden from the caller)."""
+        versions = await self._store.history(type, id, None, limit)
+        return versions, any([not await self._visible(version) for version in versions])
+
+    async def deletions(self, type: str) -> AsyncIterator[Change]:
+        """The deletions of a type, oldest first, visible or not: what they deleted has to be looked at."""
+        after: int | None = 0
+        while after is not None:
+            lines = await self._store.changes(after, _LINES)
+            for line in lines:
+                if line.type == type and line.method == "DELETE":
+                    yield line
+            after = lines[-1].stamp if len(lines) == _LINES else None
+            await asyncio.sleep(0)  # a store may answer without waiting: others are let in between
+
+    async def exists(self, select: Select) -> tuple[bool, Version | None]:
+        """(whether a resource passes, one that the caller may see): for rules that hold for what is hidden too."""
+        seen = (await self.select(select)).versions
+        return bool(seen or (await self._store.select(select)).versions), seen[0] if seen else None
 
     async def created(self, versions: Sequence[Version]) -> frozenset[int]:
         """The stamps of those that brought a resource into being, or back after its deletion.

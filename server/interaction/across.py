@@ -21,7 +21,7 @@ from server.interaction.terminology import setting_of
 from server.keys import All, Any, Ids, Link, Select, Stamped, Test, Version
 from server.model import tables
 from server.search import include
-from server.search.query import CURSOR, Parameters, Query, parse
+from server.search.query import CURSOR, Parameters, Query, check_size, parse
 
 _ALL = "*"
 _BY_UPDATE = "_lastUpdated"
@@ -63,6 +63,7 @@ async def search_across(api: Api, context: Context, parameters: Parameters, with
 
     Only parameters that each of the types has can be asked for. Raises Invalid, NotSupported, TooCostly.
     """
+    check_size(parameters, api.limits.search_values_max)
     types, rest = _types(parameters, within)
     includes = [pair for pair in rest if pair[0].partition(":")[0] in include.NAMES]
     plain = [pair for pair in rest if pair not in includes]

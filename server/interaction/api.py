@@ -28,6 +28,7 @@ class Api:
     update_as_create: bool = True
     conditional_delete: str = "single"  # not-supported | single | multiple
     operations: Sequence[Operation] = ()
+    expunge: bool = False  # whether $expunge may remove versions
     started: int = field(default_factory=lambda: time.time_ns() // 1_000_000)  # milliseconds since 1970
 
     def records(self, context: Context) -> Records:

@@ -1,15 +1,17 @@
 """batch and transaction (https://hl7.org/fhir/R4/http.html#transaction, bundle.html#bundle-unique).
 
 A transaction is planned whole: identities first (conditionals searched, new ids given), then references replaced as
-spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes.
+spans of the bytes, then every resource validated, then one commit. Reads of a transaction see its writes; one that
+would fail is found before anything is written (entry_reads.py).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 
-from server.errors import Invalid, Issue, TiercareError
+from server.errors import Invalid, Issue, NotSupported, TiercareError
 from server.interaction.accept import accept
 from server.interaction.api import Api
 from server.interaction.conditional import match
@@ -17,20 +19,18 @@ from server.interaction.context import Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete, plan_conditional_delete
 from server.interaction.entries import BundleEntry, Item, item_of, naming, read_bundle
-from server.interaction.history import history
+from server.interaction.entry_reads import check_gets, get, parameters_of
 from server.interaction.ids import new_id
 from server.interaction.links import by_name, resolve_links
+from server.interaction.operate import Place, operate
+from server.interaction.operation import find
 from server.interaction.outcome import Written
-from server.interaction.patch import conditional_patch, patch, plan_patch
+from server.interaction.patch import Patch, conditional_patch, patch, plan_patch
 from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_delete, plan_update
-from server.interaction.read import read, vread
-from server.interaction.search import search
 from server.interaction.update import conditional_update, plan_conditional_update, update
 from server.keys import Version
 from server.model import bundle as bundles
 from server.model.outcome import operation_outcome, status_line
-from server.model.subset import asked
-from server.search.query import parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,10 @@ _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 
 
 async def _transaction(api: Api, context: Context, items: list[Item], representation: bool) -> list[bytes]:
-    writes = sorted((item for item in items if item.method != "GET"), key=lambda item: _ORDER[item.method])
+    for item in items:
+        if item.operation is not None:
+            _check_reads_only(api, item)
+    writes = sorted((item for item in items if _writes(item)), key=lambda item: _ORDER[item.method])
     _distinct([item.full_url for item in writes if item.full_url], "fullUrl")
     _distinct([f"{i.type}/{i.id}" for i in writes if i.id], "resource")
     _distinct([f"{i.type}?{i.criteria}" for i in writes if i.criteria], "set of criteria")
@@ -64,10 +67,13 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
         item.fresh_id = new_id()
 
     groups: list[list[Planned]] = []  # of the last try, one for each of `writes`
+    gets = [item for item in items if item.method == "GET" and item.operation is None]
 
     async def plan(taken: Taken) -> list[Planned]:
         groups[:] = await _plan(api, context, writes, taken)
-        return [one for group in groups for one in group]
+        planned = [one for group in groups for one in group]
+        await check_gets(api, context, gets, planned)
+        return planned
 
     written = iter(await carry_out(api, plan))
     answers: dict[int, bytes] = {
@@ -75,9 +81,25 @@ async def _transaction(api: Api, context: Context, items: list[Item], representa
         for item, group in zip(writes, groups, strict=True)
     }
     for item in items:
-        if item.method == "GET":
+        if not _writes(item):
             answers[item.number] = await _alone(api, context, item, representation)
     return [answers[item.number] for item in items]
+
+
+def _writes(item: Item) -> bool:
+    return item.method != "GET" and item.operation is None
+
+
+def _check_reads_only(api: Api, item: Item) -> None:
+    """An operation that writes does so by itself: it cannot be part of a transaction's one commit."""
+    place = item.operation
+    assert place is not None
+    operation = find(api.operations, place.code, place.level, place.type)
+    if operation is not None and operation.affects_state:
+        raise NotSupported(
+            f"{item.at}: {place} changes data and cannot stand in a transaction: call it by itself, or in a batch",
+            f"{item.at}.request.url",
+        )
 
 
 def _distinct(names: list[str], what: str) -> None:
@@ -141,9 +163,8 @@ async def _plan_one(
         return await plan_delete(api, context, item.type, item.id, item.if_match)
     if item.method == "PATCH":
         resolve, at = by_name(item.full_url, item.type, identities), f"{item.at}.resource"
-        return await plan_patch(
-            api, context, item.type, item.id, item.criteria, item.resource, item.if_match, resolve, at
-        )
+        given = Patch(item.resource, item.fhirpath)
+        return await plan_patch(api, context, item.type, item.id, item.criteria, given, item.if_match, resolve, at)
     raw = await resolve_links(api, context, item.resource, item.full_url, item.type, identities)
     accepted = accept(raw, item.type, at=f"{item.at}.resource")
     if item.method == "PUT" and item.criteria:
@@ -151,7 +172,7 @@ async def _plan_one(
     if item.method == "PUT":
         if accepted.resource.get("id") != item.id:
             raise Invalid(f"the resource's id is not that of its url '{item.url}'", f"{item.at}.resource.id")
-        return await plan_update(api, context, accepted, item.id, item.if_match)
+        return await plan_update(api, context, accepted, item.id, item.if_match, new=item.new)
     return plan_create(api, accepted, item.fresh_id, claim, taken)
 
 
@@ -162,7 +183,7 @@ class _WithId(msgspec.Struct):
 def _id_in(resource: bytes) -> str:
     try:
         return msgspec.json.decode(resource, type=_WithId).id
-    except msgspec.DecodeError:  # accept() says what is wrong with it
+    except (msgspec.DecodeError, UnicodeDecodeError):  # accept() says what is wrong with it
         return ""
 
 
@@ -180,8 +201,10 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
     """One entry by itself: its answer, or its error as an outcome; the others go on."""
     try:
         with naming(item):
+            if item.operation is not None:
+                return await _operate(api, context, item, item.operation)
             if item.method == "GET":
-                return await _GETS[_kind_of_get(item)](api, context, item)
+                return await get(api, context, item)
             if item.method == "DELETE" and item.criteria:
                 gone = await conditional_delete(api, context, item.type, item.criteria, item.if_match)
                 return _answer(item, gone, representation)
@@ -190,64 +213,25 @@ async def _alone(api: Api, context: Context, item: Item, representation: bool) -
         return bundles.response_entry(status_line(error), outcome=operation_outcome(error.issues))
 
 
+async def _operate(api: Api, context: Context, item: Item, place: Place) -> bytes:
+    result = await operate(api, context, place, item.method, parameters_of(item), item.resource, "")
+    status = HTTPStatus(result.status)
+    return bundles.response_entry(f"{status.value} {status.phrase}", resource=result.body)
+
+
 async def _write(api: Api, context: Context, item: Item) -> Written | None:
     if item.method == "DELETE":
         return await delete(api, context, item.type, item.id, item.if_match)
     if item.method == "POST":
         return await create(api, context, item.type, item.resource, item.criteria)
+    given = Patch(item.resource, item.fhirpath)
     if item.method == "PATCH" and item.criteria:
-        return await conditional_patch(api, context, item.type, item.criteria, item.resource, item.if_match)
+        return await conditional_patch(api, context, item.type, item.criteria, given, item.if_match)
     if item.method == "PATCH":
-        return await patch(api, context, item.type, item.id, item.resource, item.if_match)
+        return await patch(api, context, item.type, item.id, given, item.if_match)
     if item.criteria:
-        return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match)
-    return await update(api, context, item.type, item.id, item.resource, item.if_match)
-
-
-def _kind_of_get(item: Item) -> str:
-    if item.version:
-        return "history" if item.version == "_history" else "vread"
-    return "read" if item.id else "search"
-
-
-async def _get_read(api: Api, context: Context, item: Item) -> bytes:
-    version = await read(api, context, item.type, item.id)
-    return _whole_or_subset(item, version)
-
-
-async def _get_vread(api: Api, context: Context, item: Item) -> bytes:
-    version = await vread(api, context, item.type, item.id, item.version)
-    return _whole_or_subset(item, version)
-
-
-def _whole_or_subset(item: Item, version: Version) -> bytes:
-    subset = asked(_parameters(item), item.type)
-    return bundles.response_entry("200 OK", version, resource=(subset.cut(version) if subset else version).body)
-
-
-async def _get_search(api: Api, context: Context, item: Item) -> bytes:
-    found = await search(api, context, item.type, _parameters(item))
-    body = bundles.searchset(
-        found.hits, found.included, found.total, {"self": found.self, "next": found.next}, context.base
-    )
-    return bundles.response_entry("200 OK", resource=body)
-
-
-async def _get_history(api: Api, context: Context, item: Item) -> bytes:
-    past = await history(api, context, item.type, item.id, _parameters(item))
-    body = bundles.history(
-        past.versions, past.total, {"self": past.self, "next": past.next}, context.base, past.created
-    )
-    return bundles.response_entry("200 OK", resource=body)
-
-
-_GETS: dict[str, Callable[[Api, Context, Item], Awaitable[bytes]]] = {
-    "read": _get_read, "vread": _get_vread, "search": _get_search, "history": _get_history,
-}  # fmt: skip
-
-
-def _parameters(item: Item) -> list[tuple[str, str]]:
-    return parameters(item.url.partition("?")[2])
+        return await conditional_update(api, context, item.type, item.criteria, item.resource, item.if_match, item.new)
+    return await update(api, context, item.type, item.id, item.resource, item.if_match, item.new)
 
 
 def _answer(item: Item, results: Sequence[Written | None], representation: bool) -> bytes:

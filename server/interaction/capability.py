@@ -7,7 +7,8 @@ from typing import Any
 from server.interaction.api import Api
 from server.interaction.operate import described
 from server.interaction.operation import INSTANCE, SYSTEM, TYPE
-from server.model import json_patch, tables
+from server.interaction.patch import MIMES
+from server.model import tables
 from server.search.include import references
 from server.search.index import left_out
 
@@ -44,7 +45,7 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
         "implementation": {"description": "A FHIR R4 server for tiered care", "url": base},
         "fhirVersion": "4.0.1",
         "format": list(FORMATS),
-        "patchFormat": [json_patch.MIME],
+        "patchFormat": list(MIMES),
         "rest": [
             {
                 "mode": "server",
@@ -79,6 +80,7 @@ def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
         "readHistory": True,
         "updateCreate": api.update_as_create,
         "conditionalCreate": True,
+        "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],

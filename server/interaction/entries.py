@@ -5,15 +5,21 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import unquote
 
 import msgspec
+import orjson
 
-from server.errors import Invalid, Issue, MediaType, NotSupported, TiercareError, TooLarge
+from server.errors import Invalid, Issue, MediaType, NotAllowed, NotSupported, TiercareError, TooLarge
 from server.interaction.accept import fault
 from server.interaction.api import Api
 from server.interaction.ids import check_id
+from server.interaction.operate import Place, place_at
+from server.interaction.update import only_new
 from server.model import json_patch, tables
+from server.model.doubled import check_bundle, check_unique
+from server.validation.primitives import is_instant
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -51,7 +57,12 @@ class Item:
     if_match: int | None
     resource: bytes
     url: str
+    if_none_match: str = ""  # of a GET
+    if_modified_since: float | None = None  # of a GET: seconds since the epoch
+    new: bool = False  # of a PUT: If-None-Match: *
+    fhirpath: bool = False  # of a PATCH: the resource is a FHIRPath Patch, not a JSON Patch
     fresh_id: str = ""  # the id this entry creates under, the same in every try
+    operation: Place | None = None  # the operation it calls, None: an interaction
 
     @property
     def at(self) -> str:
@@ -71,6 +82,7 @@ def read_bundle(api: Api, raw: bytes) -> _Bundle:
         raise Invalid(f"a Bundle is wanted here, not a {found}", "Bundle.resourceType")
     if bundle.type not in ("batch", "transaction"):
         raise Invalid(f"a Bundle of type '{bundle.type}' cannot be processed: only batch, transaction", "Bundle.type")
+    check_bundle(raw)
     if len(bundle.entry) > api.limits.bundle_entries_max:
         raise TooLarge(
             f"the Bundle has {len(bundle.entry)} entries, {api.limits.bundle_entries_max} is the limit", "Bundle.entry"
@@ -89,6 +101,8 @@ def item_of(number: int, entry: BundleEntry) -> Item:
     if method not in _METHODS:
         raise Invalid(f"'{method}' is not a method: {', '.join(_METHODS)} are", f"{at}.request.method")
     path, _, query = request.url.partition("?")
+    if "$" in path:
+        return _call(number, entry, request, path)
     type, id, version = _address(path, f"{at}.request.url")
     resource = bytes(entry.resource)
     if (method in ("POST", "PUT", "PATCH")) != bool(resource):
@@ -103,12 +117,40 @@ def item_of(number: int, entry: BundleEntry) -> Item:
         raise Invalid(f"{method} takes an id or criteria, not both", f"{at}.request.url")
     if method == "POST" and (id or query):
         raise Invalid("POST takes only a resource type as url", f"{at}.request.url")
+    fhirpath = False
     if method == "PATCH":
-        resource = _patch_in(resource, at)
+        resource, fhirpath = _patch_in(resource, at)
     criteria = request.if_none_exist if method == "POST" else query if method in _CONDITIONAL else ""
+    if_match = _etag(request.if_match, at)
+    item = Item(number, entry.full_url, method, type, id, version, criteria, if_match, resource, request.url)
+    item.fhirpath = fhirpath
+    if method == "GET":
+        item.if_none_match, item.if_modified_since = request.if_none_match, _moment(request.if_modified_since, at)
+    elif method == "PUT":
+        item.new = only_new(request.if_none_match, f"{at}.request.ifNoneMatch")
+    return item
+
+
+def _call(number: int, entry: BundleEntry, request: _Request, path: str) -> Item:
+    """An entry that calls an operation: `GET Patient/1/$everything`, `POST Patient/$validate` with what it takes."""
+    at, resource = f"Bundle.entry[{number}]", bytes(entry.resource)
+    if request.method not in ("GET", "POST"):
+        raise NotAllowed(f"an operation is called by GET or POST, not by {request.method}", f"{at}.request.method")
+    if resource and request.method == "GET":
+        raise Invalid(f"GET {request.url}: no resource belongs here", f"{at}.resource")
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if not parts[-1].startswith("$"):
+        raise Invalid(f"'{path}' names an operation in its middle", f"{at}.request.url")
+    try:
+        place = place_at(parts)
+    except TiercareError as error:
+        raise Invalid(str(error), f"{at}.request.url") from error
+    if place.id:
+        check_id(place.id, f"{at}.request.url")
     return Item(
-        number, entry.full_url, method, type, id, version, criteria, _etag(request.if_match, at), resource, request.url
-    )
+        number, entry.full_url, request.method, place.type, place.id, place.version, "", None, resource, request.url,
+        operation=place,
+    )  # fmt: skip
 
 
 class _Binary(msgspec.Struct, rename="camel"):
@@ -117,19 +159,20 @@ class _Binary(msgspec.Struct, rename="camel"):
     data: str = ""
 
 
-def _patch_in(resource: bytes, at: str) -> bytes:
-    """The JSON Patch that an entry carries as a Binary (http.html#patch)."""
+def _patch_in(resource: bytes, at: str) -> tuple[bytes, bool]:
+    """The patch of an entry: a Parameters resource (then true), or a JSON Patch in a Binary (http.html#patch)."""
     try:
         binary = msgspec.json.decode(resource, type=_Binary)
         if binary.resource_type == "Parameters":
-            raise NotSupported("FHIRPath Patch is not supported yet: send a JSON Patch in a Binary", f"{at}.resource")
+            return resource, True
         if binary.resource_type != "Binary":
-            raise Invalid(f"a PATCH takes a Binary, not a {binary.resource_type!r}", f"{at}.resource")
+            raise Invalid(f"a PATCH takes Parameters or a Binary, not a {binary.resource_type!r}", f"{at}.resource")
         if binary.content_type != json_patch.MIME:
             raise MediaType(
                 f"a patch is sent as {json_patch.MIME}, not '{binary.content_type}'", f"{at}.resource.contentType"
             )
-        return base64.b64decode("".join(binary.data.split()), validate=True)
+        check_unique(resource, orjson.loads(resource), f"{at}.resource")
+        return base64.b64decode("".join(binary.data.split()), validate=True), False
     except (msgspec.DecodeError, ValueError) as error:
         raise Invalid(f"the Binary of a PATCH is not as it should be: {error}", f"{at}.resource") from error
 
@@ -149,6 +192,14 @@ def _address(path: str, at: str) -> tuple[str, str, str]:
     if id:
         check_id(id, at)
     return type, id, (parts[3] if len(parts) == 4 else "_history") if len(parts) > 2 else ""
+
+
+def _moment(text: str, at: str) -> float | None:
+    if not text:
+        return None
+    if not is_instant(text):
+        raise Invalid(f"'{text}' is not an instant", f"{at}.request.ifModifiedSince")
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _etag(text: str, at: str) -> int | None:

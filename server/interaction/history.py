@@ -28,8 +28,8 @@ class Past:
 async def history(api: Api, context: Context, type: str | None, id: str | None, parameters: Parameters) -> Past:
     """Raises NotFound for an instance nobody knows, Invalid for a parameter that is wrong.
 
-    `_since`: versions made at or after a time. `_at`, of an instance only: versions that were current at some point of
-    a time; of a type or all it would mean to look at every version before that time, so it is NotSupported.
+    `_since`: versions made at or after a time. `_at`: versions that were current at some point of a time, a deletion
+    among them; of a type or all, at most Limits.history_max versions are looked at for a page, so pages may be short.
     """
     count, cursor = api.limits.count_default, ""
     since: str | None = None
@@ -43,9 +43,9 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
             cursor = value
         elif name == "_since":
             since = value
-        elif name == "_at" and id is not None:
+        elif name == "_at":
             at = value
-        elif name in ("_at", "_list"):
+        elif name == "_list":
             raise NotSupported(f"'{name}' of a history is not supported yet", name)
         elif name not in (*IGNORED, "_summary", "_elements"):
             raise Invalid(f"a history has no parameter '{name}'", name, code="not-supported")
@@ -55,9 +55,13 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
     link, own = f"{context.base}/{place}", [(n, v) for n, v in parameters if n != CURSOR and n not in IGNORED - LINKED]
     low, end = _range(api, since, at)
     before = int(unseal(api.page_key, place, cursor)) if cursor else end
-    if at is not None and type is not None and id is not None:
-        low = max(low, await _current_at(records, type, id, _stamps(api, at, "_at")[0]))
-    versions, onward = await records.history(type, id, before, count, low)
+    if at is not None and id is None:
+        start, look = stamps(api, at, "_at")[0], api.limits.history_max
+        versions, onward = await records.current_from(type, start, before, count, look, low)
+    else:
+        if at is not None and type is not None and id is not None:
+            low = max(low, await _current_at(records, type, id, stamps(api, at, "_at")[0]))
+        versions, onward = await records.history(type, id, before, count, low)
     if type is not None and id is not None and not versions and not cursor and await records.get(type, id) is None:
         raise NotFound(f"{type}/{id} is not known", type)
     total = len(versions) if onward is None and not cursor else None
@@ -71,11 +75,11 @@ async def history(api: Api, context: Context, type: str | None, id: str | None, 
 
 def _range(api: Api, since: str | None, at: str | None) -> tuple[int, int | None]:
     """The first stamp to show, and the one to stop before (None: no end)."""
-    low = _stamps(api, since, "_since")[0] if since is not None else 0
-    return low, _stamps(api, at, "_at")[1] if at is not None else None
+    low = stamps(api, since, "_since")[0] if since is not None else 0
+    return low, stamps(api, at, "_at")[1] if at is not None else None
 
 
-def _stamps(api: Api, text: str, name: str) -> tuple[int, int]:
+def stamps(api: Api, text: str, name: str) -> tuple[int, int]:
     """The first stamp of a date, dateTime or instant, and the first after it. Raises Invalid."""
     try:
         low, high = instants(text, api.setting.zone)

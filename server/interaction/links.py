@@ -7,6 +7,8 @@ References, elements of type uri, url, oid and uuid, and links in the narrative 
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from server.errors import Invalid, Stale
 from server.interaction.api import Api
 from server.interaction.conditional import match
@@ -18,13 +20,24 @@ from server.model.raw import references, replace_links
 async def resolve_links(
     api: Api, context: Context, raw: bytes, full_url: str, type: str, identities: Mapping[str, str]
 ) -> bytes:
-    """The resource with its links replaced. Raises Stale (412) for a conditional reference without one match."""
+    """The resource with its links replaced; as it came when it is no JSON, which accept() says better.
+
+    Raises Stale (412) for a conditional reference without one match.
+    """
+    try:
+        return await _replaced(api, context, raw, by_name(full_url, type, identities), identities)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw
+
+
+async def _replaced(
+    api: Api, context: Context, raw: bytes, named: Callable[[str], str | None], identities: Mapping[str, str]
+) -> bytes:
     conditional = {
-        reference: await _conditional(api, context, reference)
-        for reference in references(raw)
-        if "?" in reference and ":" not in reference.partition("?")[0]
+        text: await _conditional(api, context, text)
+        for text in (references(raw) if b"?" in raw or b"\\u003" in raw else ())  # most have no question mark
+        if "?" in text and ":" not in text.partition("?")[0]
     }
-    named = by_name(full_url, type, identities)
 
     def reference(text: str) -> str | None:
         return conditional.get(text) or named(text)
@@ -32,7 +45,7 @@ async def resolve_links(
     def uri(text: str) -> str | None:
         return identities.get(text) if text.startswith("urn:") else None
 
-    return replace_links(raw, reference, uri)
+    return replace_links(raw, reference if conditional else named, uri)
 
 
 async def _conditional(api: Api, context: Context, reference: str) -> str:

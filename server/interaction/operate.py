@@ -7,12 +7,26 @@ from dataclasses import dataclass
 import msgspec
 import orjson
 
-from server.errors import Invalid, NotAllowed, NotSupported
+from server.errors import Invalid, NotAllowed, NotFound, NotSupported
+from server.interaction.accept import fault
 from server.interaction.api import Api
 from server.interaction.context import Context
-from server.interaction.operation import ANY, Call, Operation, Parameter, Result, Value, find
+from server.interaction.operation import (
+    ANY,
+    INSTANCE,
+    SYSTEM,
+    TYPE,
+    Call,
+    Operation,
+    Parameter,
+    Result,
+    Value,
+    find,
+)
 from server.model import tables
 from server.search.query import CURSOR, IGNORED
+from server.validation import primitives
+from server.validation.structure import check
 
 _SHAPES = frozenset({"_summary", "_elements", CURSOR})  # of the answer, not of the operation
 _TEXTUAL = frozenset({"string", "uri", "url", "canonical", "oid", "uuid", "code", "id", "markdown"})
@@ -33,6 +47,21 @@ class Place:
         return "/".join(part for part in (self.type, self.id, f"${self.code}") if part)
 
 
+def place_at(parts: Sequence[str]) -> Place:
+    """Where `[Type, id, $everything]` calls an operation. Raises NotFound for an address that can have none."""
+    code = parts[-1].removeprefix("$")
+    match parts[:-1]:
+        case []:
+            return Place(code, SYSTEM)
+        case [type] if type in tables.resource_types():
+            return Place(code, TYPE, type)
+        case [type, id] if type in tables.resource_types():
+            return Place(code, INSTANCE, type, id)
+        case [type, id, "_history", version] if type in tables.resource_types():
+            return Place(code, INSTANCE, type, id, version)
+    raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
+
+
 async def operate(
     api: Api, context: Context, place: Place, method: str, query: Sequence[tuple[str, str]], body: bytes, prefer: str
 ) -> Result:
@@ -43,6 +72,8 @@ async def operate(
         raise NotSupported(f"the operation {place} is not known: /metadata names those there are", f"${place.code}")
     if method == "GET" and operation.affects_state:
         raise NotAllowed(f"{place} changes data, so it is called by POST", "http.method")
+    if place.version and not operation.versions:
+        raise NotSupported(f"{place} is for the resource as it is now, not for its version {place.version}", str(place))
     declared = {one.name: one for one in operation.parameters if one.use == "in"}
     asked = [pair for pair in query if pair[0] in _SHAPES]
     given = [*_of_query(query, declared, place), *(_of_body(body, declared, place) if body else ())]
@@ -75,6 +106,9 @@ def _literal(parameter: Parameter, text: str) -> bytes:
         if not (digits.isascii() and digits.isdigit() and len(digits) < 11):
             raise Invalid(f"'{parameter.name}' is a number, not '{text}'", parameter.name)
         return str(int(text)).encode()
+    wrong = primitives.fault(parameter.type, text)
+    if wrong:
+        raise Invalid(f"'{parameter.name}' must be {wrong}; found '{text[:60]}'", parameter.name, code="value")
     return orjson.dumps(text)
 
 
@@ -85,6 +119,9 @@ class _Given(msgspec.Struct):
 
 def _of_body(body: bytes, declared: Mapping[str, Parameter], place: Place) -> Iterable[tuple[str, Value]]:
     """A Parameters resource, or the one resource that the operation takes, sent bare."""
+    wrong = fault(body)
+    if wrong:
+        raise Invalid(f"the body is not JSON: {wrong}", "http.body", code="structure")
     try:
         named = msgspec.json.decode(body, type=_Named).resourceType
         if named != "Parameters":
@@ -93,11 +130,23 @@ def _of_body(body: bytes, declared: Mapping[str, Parameter], place: Place) -> It
                 raise Invalid(f"{place} takes a Parameters resource, not a {named or 'body without type'}", "http.body")
             yield bare[0].name, Value(ANY, body)
             return
+        _check_parameters(body)
         sent = msgspec.json.decode(body, type=_Given).parameter
         for number, one in enumerate(sent):
             yield _parameter(one, f"Parameters.parameter[{number}]", declared, place)
     except msgspec.DecodeError as error:
         raise Invalid(f"the Parameters resource is not as it should be: {error}", "Parameters") from error
+
+
+def _check_parameters(body: bytes) -> None:
+    """Raises Invalid with every issue of the Parameters; the resources in them are the operation's to judge."""
+    sent = orjson.loads(body)
+    for one in sent["parameter"] if isinstance(sent.get("parameter"), list) else ():
+        if isinstance(one, dict) and isinstance(one.get("resource"), dict):
+            one["resource"] = {"resourceType": "Parameters"}
+    issues = [issue for issue in check(sent) if issue.severity in ("fatal", "error")]
+    if issues:
+        raise Invalid(issues)
 
 
 class _Named(msgspec.Struct):

@@ -94,7 +94,8 @@ class Operation:
     """`id` is that of its OperationDefinition (`Patient-everything`), `code` what stands behind the `$`.
 
     base: the canonical of HL7's definition that this one implements, '' for our own.
-    affects_state: it may write, so it is called by POST only.
+    affects_state: it may write, so it is called by POST only, and not inside a transaction.
+    versions: it can be called on one version of a resource as well (`Patient/1/_history/2/$meta`).
     """
 
     id: str
@@ -107,6 +108,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     affects_state: bool = False
     base: str = ""
+    versions: bool = False
 
     def serves(self, level: str, type: str) -> bool:
         return level in self.levels and (level == SYSTEM or ANY in self.types or type in self.types)

@@ -1,19 +1,31 @@
-"""patch and conditional patch, by JSON Patch (https://hl7.org/fhir/R4/http.html#patch)."""
+"""patch and conditional patch, by JSON Patch and FHIRPath Patch (https://hl7.org/fhir/R4/http.html#patch)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from server.errors import Gone, Invalid, NotFound, Unprocessable
+from server.errors import Invalid, NotFound, Unprocessable
+from server.fhirpath import patch as fhirpath_patch
 from server.interaction.accept import accept
 from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, current_version, plan_change
+from server.interaction.plan import Planned, Taken, carry_out, living_version, plan_change
 from server.keys import Version
 from server.model import json_patch
 
+MIMES = (*fhirpath_patch.MIMES, json_patch.MIME)
 
-async def patch(api: Api, context: Context, type: str, id: str, raw: bytes, if_match: int | None = None) -> Written:
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch document as JSON bytes. fhirpath: a Parameters resource; else a JSON Patch."""
+
+    raw: bytes
+    fhirpath: bool = False
+
+
+async def patch(api: Api, context: Context, type: str, id: str, given: Patch, if_match: int | None = None) -> Written:
     """Stores what the patch makes of the current version; one that changes nothing makes no version.
 
     Raises Invalid (no patch), Unprocessable (it cannot be applied, or its result is no resource the server accepts),
@@ -21,7 +33,7 @@ async def patch(api: Api, context: Context, type: str, id: str, raw: bytes, if_m
     """
 
     async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_patch(api, context, type, id, "", raw, if_match)]
+        return [await plan_patch(api, context, type, id, "", given, if_match)]
 
     written = (await carry_out(api, plan))[0]
     assert written is not None
@@ -29,12 +41,12 @@ async def patch(api: Api, context: Context, type: str, id: str, raw: bytes, if_m
 
 
 async def conditional_patch(
-    api: Api, context: Context, type: str, criteria: str, raw: bytes, if_match: int | None = None
+    api: Api, context: Context, type: str, criteria: str, given: Patch, if_match: int | None = None
 ) -> Written:
     """Patches the one resource that matches the criteria. Raises NotFound when none does, Stale when several do."""
 
     async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_patch(api, context, type, "", criteria, raw, if_match)]
+        return [await plan_patch(api, context, type, "", criteria, given, if_match)]
 
     written = (await carry_out(api, plan))[0]
     assert written is not None
@@ -42,15 +54,13 @@ async def conditional_patch(
 
 
 async def plan_patch(
-    api: Api, context: Context, type: str, id: str, criteria: str, raw: bytes, if_match: int | None = None,
-    resolve: Callable[[str], str | None] | None = None, at: str = "",
+    api: Api, context: Context, type: str, id: str, criteria: str, given: Patch, if_match: int | None = None,
+    resolve: "Resolve | None" = None, at: str = "",
 ) -> Planned:  # fmt: skip
     """By `id` or by `criteria`. `resolve` rewrites references in the patch's values; `at`: the Bundle's entry."""
-    operations = json_patch.read(raw, api.limits.patch_max)
-    if resolve is not None:
-        json_patch.resolve_references(operations, resolve)
+    apply = _reader(given)(given.raw, api.limits.patch_max, resolve, at)
     seen = await _seen(api, context, type, id, criteria)
-    body = json_patch.apply(seen.body, operations, api.limits.patch_max)
+    body = apply(seen.body)
     try:
         accepted = accept(body, type, at=at)
     except Invalid as error:
@@ -60,6 +70,29 @@ async def plan_patch(
     return plan_change(api, accepted, seen, "PATCH", if_match)
 
 
+Apply = Callable[[bytes], bytes]
+Resolve = Callable[[str], str | None]
+
+
+def _reader(given: Patch) -> Callable[[bytes, int, Resolve | None, str], Apply]:
+    return _fhirpath if given.fhirpath else _json
+
+
+def _json(raw: bytes, most: int, resolve: Resolve | None, at: str) -> Apply:
+    operations = json_patch.read(raw, most)
+    if resolve is not None:
+        json_patch.resolve_references(operations, resolve)
+    return lambda body: json_patch.apply(body, operations, most)
+
+
+def _fhirpath(raw: bytes, most: int, resolve: Resolve | None, at: str) -> Apply:
+    accept(raw, "Parameters", at=at)
+    operations = fhirpath_patch.read(raw, most)
+    if resolve is not None:
+        fhirpath_patch.resolve_references(operations, resolve)
+    return lambda body: fhirpath_patch.apply(body, operations, most)
+
+
 async def _seen(api: Api, context: Context, type: str, id: str, criteria: str) -> Version:
     """The living version to patch."""
     if criteria:
@@ -67,9 +100,4 @@ async def _seen(api: Api, context: Context, type: str, id: str, criteria: str) -
         if found is None:
             raise NotFound(f"nothing matches the criteria {type}?{criteria}", f"{type}?{criteria}")
         return found
-    current = await current_version(api, context, type, id)
-    if current is None:
-        raise NotFound(f"{type}/{id} is not known", type)
-    if current.deleted:
-        raise Gone(f"{type}/{id} was deleted", type)
-    return current
+    return await living_version(api, context, type, id)

@@ -9,13 +9,12 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.errors import Conflict, Forbidden, Stale, Unprocessable
-from server.interaction.accept import Accepted, entries_of, stored_draft
+from server.errors import Conflict, Forbidden, Gone, NotFound, Stale, Unprocessable
+from server.interaction.accept import Accepted, Stored
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.outcome import Written
 from server.keys import Claimed, StaleWrite, Version, Write
-from server.model.raw import same_content
 from server.model.subset import subsetted
 
 
@@ -53,8 +52,27 @@ async def plan_update(
     if_match: int | None = None,
     claim: str = "",
     taken: Taken | None = None,
+    new: bool = False,
 ) -> Planned:
-    """An update, or a create under the client's id. Raises Stale, Forbidden, Unprocessable (SUBSETTED)."""
+    """An update, or a create under the client's id; `new`: only that.
+
+    Raises Stale, Forbidden, Unprocessable (SUBSETTED).
+    """
+    current = await current_version(api, context, accepted.resource["resourceType"], id)
+    return plan_over(api, accepted, id, current, if_match, claim, taken, new)
+
+
+def plan_over(
+    api: Api,
+    accepted: Accepted,
+    id: str,
+    current: Version | None,
+    if_match: int | None = None,
+    claim: str = "",
+    taken: Taken | None = None,
+    new: bool = False,
+) -> Planned:
+    """The same over what was found there already; the caller may see it."""
     type = accepted.resource["resourceType"]
     if subsetted(accepted.resource):
         raise Unprocessable(
@@ -62,13 +80,13 @@ async def plan_update(
             "read the whole resource and change that",
             f"{type}.meta.tag",
         )
-    current = await current_version(api, context, type, id)
     _check_match(type, id, current, if_match)
-    draft, living = accepted.draft(id), current is not None and not current.deleted
-    before = entries_of(current.body, api.setting) if current is not None and living else ()
-    if current is not None and living and same_content(draft, stored_draft(current.body, id)):
+    draft, stored = accepted.draft(id), Stored(current.body) if current is not None and not current.deleted else None
+    if new and stored:
+        raise Stale(f"If-None-Match: * asks that {type}/{id} is not there, but it is", "http.If-None-Match")
+    if stored and stored.says(accepted, draft, id):
         return Planned(None, current)
-    if not living and not api.update_as_create:
+    if not stored and not api.update_as_create:
         raise Forbidden(f"{type}/{id} is not known, and this server gives the ids", f"{type}.id")
     write = Write(
         "PUT",
@@ -76,12 +94,12 @@ async def plan_update(
         id,
         draft,
         expect=current.version if current else 0,
-        before=before,
+        before=stored.entries(api.setting) if stored else (),
         after=accepted.entries(api.setting),
         claim=claim,
         claim_from=(taken or {}).get(claim, ""),
     )
-    return Planned(write, created=not living)
+    return Planned(write, created=not stored)
 
 
 def plan_change(
@@ -89,10 +107,10 @@ def plan_change(
 ) -> Planned:
     """The next version of a living one, as it was found; nothing to write when they say the same. Raises Stale."""
     _check_match(seen.type, seen.id, seen, if_match)
-    draft = accepted.draft(seen.id)
-    if same_content(draft, stored_draft(seen.body, seen.id)):
+    draft, stored = accepted.draft(seen.id), Stored(seen.body)
+    if stored.says(accepted, draft, seen.id):
         return Planned(None, seen)
-    before, after = entries_of(seen.body, api.setting), accepted.entries(api.setting)
+    before, after = stored.entries(api.setting), accepted.entries(api.setting)
     return Planned(Write(method, seen.type, seen.id, draft, expect=seen.version, before=before, after=after))
 
 
@@ -108,7 +126,7 @@ async def plan_delete(api: Api, context: Context, type: str, id: str, if_match: 
 def plan_removal(api: Api, seen: Version, if_match: int | None = None) -> Planned:
     """The deletion of a living version as it was found: nothing is deleted if it changes meanwhile. Raises Stale."""
     _check_match(seen.type, seen.id, seen, if_match)
-    before = entries_of(seen.body, api.setting)
+    before = Stored(seen.body).entries(api.setting)
     return Planned(Write("DELETE", seen.type, seen.id, None, expect=seen.version, before=before))
 
 
@@ -142,6 +160,16 @@ async def current_version(api: Api, context: Context, type: str, id: str) -> Ver
     current, hidden = await api.records(context).look(type, id)
     if hidden or (type == "OperationDefinition" and any(one.id == id for one in api.operations)):
         raise Forbidden(f"{type}/{id} may not be written", type)
+    return current
+
+
+async def living_version(api: Api, context: Context, type: str, id: str) -> Version:
+    """What is there to be changed. Raises NotFound, Gone, Forbidden."""
+    current = await current_version(api, context, type, id)
+    if current is None:
+        raise NotFound(f"{type}/{id} is not known", type)
+    if current.deleted:
+        raise Gone(f"{type}/{id} was deleted", type)
     return current
 
 

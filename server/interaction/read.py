@@ -1,10 +1,23 @@
 """read and vread (https://hl7.org/fhir/R4/http.html#read, #vread)."""
 
+import re
+
 from server.errors import Gone, NotFound
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.operation import definition
-from server.keys import Version, stamp_of
+from server.keys import Version, milliseconds_of, stamp_of
+
+ETAG = re.compile(r'(?:W/)?"(\d{1,17})"', re.ASCII)
+
+
+def unchanged(version: Version, tags: str, since: float | None) -> bool:
+    """Conditional read (http.html#cread, RFC 9110 section 13.1.2): `tags` of If-None-Match is a list of ETags, compared
+    weakly, or `*`, any version; where it stands, `since` (seconds of If-Modified-Since) does not count."""
+    if tags.strip():
+        found = (ETAG.fullmatch(tag.strip()) for tag in tags.split(","))
+        return tags.strip() == "*" or version.version in {int(tag[1]) for tag in found if tag}
+    return since is not None and milliseconds_of(version.stamp) // 1000 <= since
 
 
 async def read(api: Api, context: Context, type: str, id: str) -> Version:

@@ -9,7 +9,7 @@ from server.interaction.include import included
 from server.interaction.paging import seal, unseal
 from server.interaction.terminology import setting_of
 from server.keys import Test, Version
-from server.search.query import CURSOR, Parameters, Query, parse
+from server.search.query import CURSOR, Parameters, Query, check_size, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ async def search(
 
     within: of a compartment, whose `Type/id` is `owner`.
     """
+    check_size(parameters, api.limits.search_values_max)
     query = parse(type, parameters, await setting_of(api, context, parameters), lenient=context.lenient)
     if within is not None:
         query.tests.append(within)
@@ -37,7 +38,7 @@ async def search(
     place = f"{owner}/{type}".lstrip("/")
     link = f"{context.base}/{place}"
     own = urlencode(query.used, safe=":/,|$")  # what page links are sealed with
-    shown = urlencode([*query.used, *query.shown], safe=":/,|$")
+    shown = urlencode([*query.used, *query.shown], safe=":/,|$") if query.shown else own
     select = query.select(page_size(api, query))
     if query.summary == "count" or query.count == 0:
         return Found([], [], await records.count(type, select.test), joined(link, shown), "")

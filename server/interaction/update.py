@@ -7,13 +7,22 @@ from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.ids import check_id, new_id
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_update
+from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_over, plan_update
 
 
-async def update(api: Api, context: Context, type: str, id: str, raw: bytes, if_match: int | None = None) -> Written:
-    """Stores the body as the next version; one that changes nothing makes no version.
+def only_new(if_none_match: str, at: str = "http.If-None-Match") -> bool:
+    """Whether If-None-Match of a write asks that nothing be there (`*`, RFC 9110 section 13.1.2). Raises Invalid."""
+    if if_none_match.strip() not in ("", "*"):
+        raise Invalid(f"If-None-Match of an update is *, which writes only what is not there, not {if_none_match}", at)
+    return bool(if_none_match)
 
-    Raises Invalid (the body's id is missing or another), Stale (If-Match), Forbidden.
+
+async def update(
+    api: Api, context: Context, type: str, id: str, raw: bytes, if_match: int | None = None, new: bool = False
+) -> Written:
+    """Stores the body as the next version; one that changes nothing makes no version. `new`: only if nothing is there.
+
+    Raises Invalid (the body's id is missing or another), Stale (If-Match, If-None-Match), Forbidden.
     """
     accepted = accept(raw, type)
     if accepted.resource.get("id") != id:
@@ -21,7 +30,7 @@ async def update(api: Api, context: Context, type: str, id: str, raw: bytes, if_
     check_id(id, f"{type}.id")
 
     async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_update(api, context, accepted, id, if_match)]
+        return [await plan_update(api, context, accepted, id, if_match, new=new)]
 
     written = (await carry_out(api, plan))[0]
     assert written is not None
@@ -29,13 +38,13 @@ async def update(api: Api, context: Context, type: str, id: str, raw: bytes, if_
 
 
 async def conditional_update(
-    api: Api, context: Context, type: str, criteria: str, raw: bytes, if_match: int | None = None
+    api: Api, context: Context, type: str, criteria: str, raw: bytes, if_match: int | None = None, new: bool = False
 ) -> Written:
     """Updates the one resource that matches the criteria; creates one when none does."""
     accepted, id = accept(raw, type), new_id()
 
     async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_conditional_update(api, context, accepted, criteria, id, taken, if_match)]
+        return [await plan_conditional_update(api, context, accepted, criteria, id, taken, if_match, new)]
 
     written = (await carry_out(api, plan))[0]
     assert written is not None
@@ -44,15 +53,15 @@ async def conditional_update(
 
 async def plan_conditional_update(
     api: Api, context: Context, accepted: Accepted, criteria: str, fresh_id: str, taken: Taken,
-    if_match: int | None = None,
+    if_match: int | None = None, new: bool = False,
 ) -> Planned:  # fmt: skip
     """The body's id may be missing; if given it must be that of the match (or, without a match, it is used)."""
     type, given = accepted.resource["resourceType"], accepted.resource.get("id")
     found, claim = await match(api, context, type, criteria, taken)
     if found is None:
         if given is not None:
-            return await plan_update(api, context, accepted, check_id(given, f"{type}.id"), if_match, claim, taken)
+            return await plan_update(api, context, accepted, check_id(given, f"{type}.id"), if_match, claim, taken, new)
         return plan_create(api, accepted, fresh_id, claim, taken)
     if given not in (None, found.id):
         raise Invalid(f"the criteria match {type}/{found.id}, the body's id is '{given}'", f"{type}.id")
-    return await plan_update(api, context, accepted, found.id, if_match)
+    return plan_over(api, accepted, found.id, found, if_match, new=new)

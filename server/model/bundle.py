@@ -47,6 +47,16 @@ def history(
     return _bundle(b"history", total, links, entries)
 
 
+def document(identifier: str, at: str, versions: Sequence[Version], base: str) -> bytes:
+    """Bundle.type document, assembled at an instant: the Composition comes first (https://hl7.org/fhir/R4/documents.html).
+
+    References of the form `Type/id` are resolved against the fullUrls, which all begin with `base`.
+    """
+    head = b'{"resourceType":"Bundle","identifier":{"system":"urn:ietf:rfc:3986","value":%b}' % _text(identifier)
+    entries = [b'{"fullUrl":%b,"resource":%b}' % (_text(f"{base}/{v.type}/{v.id}"), v.body) for v in versions]
+    return b'%b,"type":"document","timestamp":"%b","entry":[%b]}' % (head, at.encode(), b",".join(entries))
+
+
 def responses(type: str, entries: Sequence[bytes]) -> bytes:
     """Bundle.type transaction-response or batch-response."""
     return _bundle(type.encode(), None, {}, entries)

@@ -4,16 +4,16 @@ Pointers are those of RFC 6901. A document that is no patch is Invalid; an opera
 failed `test` among them, is Unprocessable (RFC 5789 section 2.2).
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
 from server.errors import Invalid, TooCostly, Unprocessable
+from server.model.doubled import check_unique
+from server.model.exact import decode, decoded, rejoined, same
 from server.model.raw import members
 
 MIME = "application/json-patch+json"
@@ -21,22 +21,6 @@ MIME = "application/json-patch+json"
 _SOURCED, _VALUED = ("move", "copy"), ("add", "replace", "test")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
-
-
-class _Number:
-    """A number as it is written: 1.00 stays 1.00."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-_encode = msgspec.json.Encoder(enc_hook=lambda number: msgspec.Raw(number.text.encode())).encode
-
-
-def _decode(raw: bytes) -> Any:
-    return json.loads(raw, parse_int=_Number, parse_float=_Number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +37,11 @@ class Operation:
 def read(raw: bytes, most: int) -> list[Operation]:
     """The operations of a patch document, at most `most`. Raises Invalid, TooCostly."""
     try:
-        msgspec.json.decode(raw)  # stricter than json: UTF-8, no NaN, no lone surrogates
-        listed = _decode(raw)
+        strict = msgspec.json.decode(raw)  # stricter than json: UTF-8, no NaN, no lone surrogates
+        listed = decode(raw)
     except (msgspec.DecodeError, ValueError) as error:
         raise Invalid(f"the JSON Patch is not JSON: {error}", "http.body", code="structure") from error
+    check_unique(raw, strict, "http.body")
     if not isinstance(listed, list):
         raise Invalid("a JSON Patch is an array of operations", "http.body", code="structure")
     if len(listed) > most:
@@ -110,7 +95,7 @@ def apply(body: bytes, operations: list[Operation], most: int) -> bytes:
     Raises Unprocessable naming the operation.
     """
     before = members(body)
-    work = _Work({"": {name: _decode(raw) for name, raw in before.items()}}, most)
+    work = _Work({"": decoded(before)}, most)
     for operation in operations:
         try:
             _OPERATIONS[operation.name](work, operation)
@@ -122,11 +107,7 @@ def apply(body: bytes, operations: list[Operation], most: int) -> bytes:
     after = work.holder.get("")
     if not isinstance(after, dict):
         raise Unprocessable("the JSON Patch leaves no resource", "http.body")
-    parts = []
-    for name, value in after.items():
-        kept = name in before and _same(_decode(before[name]), value, written=True)
-        parts.append(_encode(name) + b":" + (before[name] if kept else _encode(value)))
-    return b"{" + b",".join(parts) + b"}"
+    return rejoined(before, after)
 
 
 class _Impossible(Exception):
@@ -179,7 +160,7 @@ class _Work:
         parent[_key(parent, path[-1])] = value
 
     def test(self, path: tuple[str, ...], value: Any) -> None:
-        if not _same(self.get(path), value):
+        if not same(self.get(path), value):
             raise _Impossible("the value is another")
 
 
@@ -190,28 +171,6 @@ def _key(value: Any, token: str) -> str | int | None:
     if isinstance(value, list) and _INDEX.fullmatch(token) and int(token) < len(value):
         return int(token)
     return None
-
-
-def _same(one: Any, other: Any, *, written: bool = False) -> bool:
-    """Equality of RFC 6902 section 4.6, numbers by value; `written`: numbers and order of members as written."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, _Number):
-        return one.text == other.text or (not written and _value(one.text) == _value(other.text))
-    if isinstance(one, dict):
-        if written and list(one) != list(other):
-            return False
-        return one.keys() == other.keys() and all(_same(one[name], other[name], written=written) for name in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(_same(a, b, written=written) for a, b in zip(one, other, strict=True))
-    return bool(one == other)
-
-
-def _value(text: str) -> Decimal | str:
-    try:
-        return Decimal(text)
-    except InvalidOperation:  # an exponent past all bounds: only the same text is the same
-        return text
 
 
 _OPERATIONS: dict[str, Callable[[_Work, Operation], None]] = {

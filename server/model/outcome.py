@@ -1,6 +1,7 @@
 """Errors as FHIR says them: HTTP status and OperationOutcome
 (https://hl7.org/fhir/R4/http.html#summary, https://hl7.org/fhir/R4/operationoutcome.html)."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,7 @@ STATUS: dict[type[TiercareError], int] = {
     errors.NotFound: 404,
     errors.NotAllowed: 405,
     errors.NotAcceptable: 406,
+    errors.Late: 408,
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.Stale: 412,
@@ -43,7 +45,18 @@ def operation_outcome(issues: Sequence[Issue]) -> bytes:
 
 
 def _issue(issue: Issue) -> dict[str, Any]:
-    found: dict[str, Any] = {"severity": issue.severity, "code": issue.code, "diagnostics": issue.diagnostics}
+    found: dict[str, Any] = {"severity": issue.severity, "code": issue.code, "diagnostics": _text(issue.diagnostics)}
     if issue.expression:
-        found["expression"] = [issue.expression]
+        found["expression"] = [_text(issue.expression)]
     return found
+
+
+# What a FHIR string, or XML, cannot hold: an outcome that quotes a bad request still has to be one.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+LONGEST = 10_000  # characters of a text: what it quotes may be as long as a body
+
+
+def _text(text: str) -> str:
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + "…"
+    return _NO_TEXT.sub("\ufffd", text)

@@ -5,6 +5,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from server.model import tables
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE = msgspec.json.Encoder().encode
 _OUTSIDE_STRINGS = re.compile(rb'("(?:[^"\\]|\\.)*")|\s+', re.DOTALL)
-_REFERENCE = re.compile(rb'("reference"\s*:\s*)"((?:[^"\\]|\\.)*)"')
+_REFERENCE = re.compile(rb'("reference"\s*:\s*)"([^"\\]*(?:\\.[^"\\]*)*)"')
 _SET_BY_SERVER = ("versionId", "lastUpdated")
 
 
@@ -44,38 +45,51 @@ class Body:
 
         `id` and `meta` keep their place; where they are missing they follow `resourceType`.
         """
+        given, own_id = self.members, b'"id":' + _ENCODE(id)
         head: list[bytes] = []
-        tail: list[bytes] = []
+        tail: list[bytes] = [b"".join([*_rest_of_meta(given.get("meta")), b"}"])]
         parts = head
-        wanted = {"id": _ENCODE(id)}
-        meta = (
-            {k: v for k, v in members(self.members["meta"]).items() if k not in _SET_BY_SERVER}
-            if ("meta" in self.members)
-            else {}
-        )
-        rest_of_meta = b"".join(b"," + _ENCODE(key) + b":" + value for key, value in meta.items())
-
-        def open_meta() -> None:
-            nonlocal parts
-            head.append(b'"meta":{')
-            parts = tail
-
-        for key, value in self.members.items():
+        for key, value in given.items():
             if key == "meta":
-                open_meta()
-                continue
-            parts.append(_ENCODE(key) + b":" + wanted.get(key, value))
-            if key == "resourceType":
-                if "id" not in self.members:
-                    parts.append(b'"id":' + wanted["id"])
-                if "meta" not in self.members:
-                    open_meta()
-        if parts is head:  # no resourceType and no meta: callers have refused that
-            open_meta()
-        return Draft(
-            b"{" + b",".join(head),
-            rest_of_meta + b"}" + b"".join(b"," + part for part in tail) + b"}",
-        )
+                parts = tail
+            elif key == "id":
+                parts.append(own_id)
+            else:
+                parts.append(_name(key) + value)
+                if key == "resourceType":
+                    if "id" not in given:
+                        parts.append(own_id)
+                    if "meta" not in given:
+                        parts = tail
+        return Draft(b'{%b,"meta":{' % b",".join(head) if head else b'{"meta":{', b",".join(tail) + b"}")
+
+
+def _rest_of_meta(meta: bytes | None) -> list[bytes]:
+    """The members of meta that are not the server's, each with a comma in front."""
+    if meta is None:
+        return []
+    return [b"," + _name(key) + value for key, value in members(meta).items() if key not in _SET_BY_SERVER]
+
+
+@functools.lru_cache(4096)
+def _name(key: str) -> bytes:
+    """A member's name as it stands before its value."""
+    return _ENCODE(key) + b":"
+
+
+def same_values(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two parsed resources hold equal values, apart from id and what the server sets in meta. Resources of the
+    same content always do; equal values may be written in different ways."""
+    return _values(one) == _values(other)
+
+
+def _values(resource: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    rest = resource.copy()
+    rest.pop("id", None)
+    meta = dict(rest.pop("meta", None) or {})
+    for name in _SET_BY_SERVER:
+        meta.pop(name, None)
+    return rest, meta
 
 
 def same_content(new: Draft, stored: Draft) -> bool:
@@ -117,7 +131,7 @@ def _href(found: re.Match[bytes], resolve: Callable[[str], str | None]) -> bytes
 
 
 def _string(raw: bytes) -> str:
-    return msgspec.json.decode(b'"' + raw + b'"', type=str)
+    return raw.decode() if b"\\" not in raw else msgspec.json.decode(b'"' + raw + b'"', type=str)
 
 
 _HREF = re.compile(rb"""((?:href|src)\s*=\s*(?:\\"|'))(urn:(?:uuid|oid):[0-9a-zA-Z.-]+)""")

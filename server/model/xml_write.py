@@ -3,7 +3,7 @@ with the digits that they were written with, narrative as it is."""
 
 import json
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from server.errors import NotAcceptable
 from server.model import tables
@@ -12,8 +12,7 @@ from server.model.xml_shape import FHIR, attributes, slots
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
-# What XML 1.0 has no way to write becomes U+FFFD. Only an OperationOutcome that quotes a bad request has the control
-# characters (no valid resource does); U+FFFE and U+FFFF are no characters of Unicode.
+# XML 1.0 has no way to write what is left of these: U+FFFE and U+FFFF (no valid resource has the others).
 _SPECIAL = re.compile(r'[&<>"\t\n\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
 
@@ -30,7 +29,8 @@ _read = json.JSONDecoder(parse_float=_Number, parse_int=_Number).decode
 def write(body: bytes) -> bytes:
     """The XML of a resource, OperationOutcome or Bundle that is valid JSON.
 
-    Raises NotAcceptable for a member that R4 does not have: it has no place in XML, and nothing is left out silently.
+    Raises NotAcceptable for a member that R4 does not have and a character that XML does not have: nothing is left out
+    or replaced silently.
     """
     parts = [HEAD]
     _resource(_read(body.decode()), parts, f' xmlns="{FHIR}"')
@@ -51,7 +51,7 @@ def _content(members: dict[str, Any], node: str, tag: str, parts: list[str]) -> 
     hidden = attributes(node)
     for name in hidden:
         if name in members:
-            parts.append(f' {name}="{_escaped(members[name])}"')
+            parts.append(f' {name}="{_escaped(members[name], f"{tag}.{name}")}"')
     known = slots(node)
     names: dict[str, int] = {}  # a name, whether it is given by itself, by its `_name` or by both
     for given in members:
@@ -93,14 +93,18 @@ def _element(name: str, type: str, value: Any, shadow: Any, parts: list[str]) ->
     elif type in tables.primitives():
         parts.append(f"<{name}")
         if value is not None:
-            parts.append(f' value="{_escaped(value)}"')
+            parts.append(f' value="{_escaped(value, name)}"')
         _content(shadow or {}, "Element", name, parts)
     else:
         parts.append(f"<{name}")
         _content(value, type, name, parts)
 
 
-def _escaped(value: Any) -> str:
+def _escaped(value: Any, name: str) -> str:
     if value is True or value is False:
         return "true" if value else "false"
-    return _SPECIAL.sub(lambda found: _ESCAPES.get(found[0], "\ufffd"), value)
+    return _SPECIAL.sub(lambda found: _ESCAPES.get(found[0]) or _unwritable(found[0], name), value)
+
+
+def _unwritable(letter: str, name: str) -> NoReturn:
+    raise NotAcceptable(f"{name} has the character U+{ord(letter):04X}, which XML cannot carry: ask for JSON", name)

@@ -18,13 +18,12 @@ from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
 from server.interaction.ids import check_id
-from server.interaction.operate import Place, operate
-from server.interaction.operation import INSTANCE, SYSTEM, TYPE
-from server.interaction.patch import conditional_patch, patch
-from server.interaction.read import read, vread
+from server.interaction.operate import operate, place_at
+from server.interaction.patch import MIMES, Patch, conditional_patch, patch
+from server.interaction.read import ETAG, read, unchanged, vread
 from server.interaction.search import search
-from server.interaction.update import conditional_update, update
-from server.keys import Version, milliseconds_of
+from server.interaction.update import conditional_update, only_new, update
+from server.keys import Version
 from server.model import bundle, json_patch, tables
 from server.model.subset import asked
 from server.rest import response
@@ -32,7 +31,6 @@ from server.rest.request import Request
 from server.rest.response import Answer
 from server.search.query import parameters
 
-_ETAG = re.compile(r'(?:W/)?"(\d{1,17})"', re.ASCII)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -49,6 +47,7 @@ class Service:
     started: str = ""
     statements: dict[str, bytes] = field(default_factory=dict)  # CapabilityStatements made, by base URL
     gzip_min_bytes: int = 1400
+    body_timeout: int = 60
 
     def context(self, request: Request) -> Context:
         return Context(
@@ -82,7 +81,7 @@ def _level(parts: Sequence[str]) -> str:
     if not parts:
         return "system"
     if parts[-1].startswith("$"):
-        _place(parts)
+        place_at(parts)
         return "operation"
     if parts[0] in ("metadata", "_history") and len(parts) == 1:
         return parts[0]
@@ -107,21 +106,6 @@ def _level(parts: Sequence[str]) -> str:
             return "instance history"
         case [_, "_history", _]:
             return "version"
-    raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
-
-
-def _place(parts: Sequence[str]) -> Place:
-    """Where an operation was called. Raises NotFound for an address that can have none."""
-    code = parts[-1][1:]
-    match parts[:-1]:
-        case []:
-            return Place(code, SYSTEM)
-        case [type] if type in tables.resource_types():
-            return Place(code, TYPE, type)
-        case [type, id] if type in tables.resource_types():
-            return Place(code, INSTANCE, type, id)
-        case [type, id, "_history", version] if type in tables.resource_types():
-            return Place(code, INSTANCE, type, id, version)
     raise NotFound(f"there is nothing at /{'/'.join(parts)}", "/".join(parts))
 
 
@@ -154,19 +138,13 @@ def _shown(request: Request, version: Version) -> Version:
 
 
 def _unchanged(request: Request, version: Version) -> bool:
-    """Conditional read (http.html#cread, RFC 9110 section 13.1.2): If-None-Match is a list of ETags, compared weakly,
-    or `*`, any version; where it stands, If-Modified-Since does not count."""
-    tags = request.header("if-none-match").strip()
-    if tags:
-        found = (_ETAG.fullmatch(tag.strip()) for tag in tags.split(","))
-        return tags == "*" or version.version in {int(tag[1]) for tag in found if tag}
+    """A date that is none does not count (RFC 9110 section 13.1.3)."""
     since = request.header("if-modified-since")
-    if since:
-        try:
-            return milliseconds_of(version.stamp) // 1000 <= parsedate_to_datetime(since).timestamp()
-        except ValueError:
-            return False
-    return False
+    try:
+        moment = parsedate_to_datetime(since).timestamp() if since else None
+    except ValueError:
+        moment = None
+    return unchanged(version, request.header("if-none-match"), moment)
 
 
 async def _vread(service: Service, request: Request) -> Answer:
@@ -185,7 +163,7 @@ async def _update(service: Service, request: Request) -> Answer:
     context = service.context(request)
     type, id = request.parts
     raw = await request.content(service.body_max_bytes)
-    result = await update(service.api, context, type, id, raw, _if_match(request))
+    result = await update(service.api, context, type, id, raw, _if_match(request), only_new(_tags(request)))
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -194,7 +172,8 @@ async def _conditional_update(service: Service, request: Request) -> Answer:
     if not request.query:
         raise NotAllowed("PUT on a type needs criteria: PUT Type?identifier=…, or an id: PUT Type/id", "http.method")
     raw = await request.content(service.body_max_bytes)
-    result = await conditional_update(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    criteria, new = request.query, only_new(_tags(request))
+    result = await conditional_update(service.api, context, request.parts[0], criteria, raw, _if_match(request), new)
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -214,8 +193,8 @@ async def _conditional_delete(service: Service, request: Request) -> Answer:
 
 async def _patch(service: Service, request: Request) -> Answer:
     type, id = request.parts
-    context, raw = service.context(request), await _patch_document(service, request)
-    result = await patch(service.api, context, type, id, raw, _if_match(request))
+    context, given = service.context(request), await _patch_document(service, request)
+    result = await patch(service.api, context, type, id, given, _if_match(request))
     return response.written(result, request.header("prefer"), context.base)
 
 
@@ -224,19 +203,19 @@ async def _conditional_patch(service: Service, request: Request) -> Answer:
         raise NotAllowed(
             "PATCH on a type needs criteria: PATCH Type?identifier=…, or an id: PATCH Type/id", "http.method"
         )
-    context, raw = service.context(request), await _patch_document(service, request)
-    result = await conditional_patch(service.api, context, request.parts[0], request.query, raw, _if_match(request))
+    context, given = service.context(request), await _patch_document(service, request)
+    result = await conditional_patch(service.api, context, request.parts[0], request.query, given, _if_match(request))
     return response.written(result, request.header("prefer"), context.base)
 
 
-async def _patch_document(service: Service, request: Request) -> bytes:
-    """Raises MediaType, NotSupported (FHIRPath Patch, which comes as a Parameters resource), TooLarge."""
+async def _patch_document(service: Service, request: Request) -> Patch:
+    """A JSON Patch, or a FHIRPath Patch as Parameters. Raises MediaType, TooLarge, Invalid (XML that is none)."""
     sent = request.header("content-type").split(";")[0].strip().lower()
-    if sent.startswith("application/fhir+"):
-        raise NotSupported(f"FHIRPath Patch is not supported yet: send {json_patch.MIME}", "http.Content-Type")
-    if sent != json_patch.MIME:
-        raise MediaType(f"a patch is sent as {json_patch.MIME}, not '{sent}'", "http.Content-Type")
-    return await request.body(service.body_max_bytes)
+    if sent not in MIMES:
+        raise MediaType(f"a patch is sent as one of {', '.join(MIMES)}, not '{sent}'", "http.Content-Type")
+    if sent == json_patch.MIME:
+        return Patch(await request.body(service.body_max_bytes))
+    return Patch(await request.content(service.body_max_bytes), fhirpath=True)
 
 
 async def _search(service: Service, request: Request) -> Answer:
@@ -279,7 +258,20 @@ async def _history(service: Service, request: Request) -> Answer:
     return Answer(200, [], bundle.history(past.versions, past.total, links, context.base, past.created))
 
 
+def _refuse_async(request: Request) -> None:
+    """`Prefer: respond-async` (https://hl7.org/fhir/R4/async.html) is refused rather than left aside: who asks for it
+    does not wait for an answer that takes long."""
+    asked = (part.split("=")[0].strip().lower() for part in re.split("[,;]", request.header("prefer")))
+    if "respond-async" in asked:
+        raise NotSupported(
+            "Prefer: respond-async is not supported yet: send the request without it and wait for the answer; "
+            "split a Bundle that takes too long",
+            "http.Prefer",
+        )
+
+
 async def _process(service: Service, request: Request) -> Answer:
+    _refuse_async(request)
     context = service.context(request)
     raw = await request.content(service.body_max_bytes)
     whole = "return=representation" in request.header("prefer")
@@ -288,11 +280,12 @@ async def _process(service: Service, request: Request) -> Answer:
 
 
 async def _operate(service: Service, request: Request) -> Answer:
+    _refuse_async(request)
     context = service.context(request)
     method = "GET" if request.method == "HEAD" else request.method
     sent = await request.content(service.body_max_bytes) if method == "POST" and request.sends_body() else b""
     result = await operate(
-        service.api, context, _place(request.parts), method, request.parameters(), sent, request.header("prefer")
+        service.api, context, place_at(request.parts), method, request.parameters(), sent, request.header("prefer")
     )
     return Answer(result.status, result.headers, result.body)
 
@@ -301,10 +294,14 @@ def _if_match(request: Request) -> int | None:
     text = request.header("if-match")
     if not text:
         return None
-    found = _ETAG.fullmatch(text.strip())
+    found = ETAG.fullmatch(text.strip())
     if not found:
         raise Invalid(f'If-Match: {text} is not an ETag of this server, such as W/"1"', "http.If-Match")
     return int(found[1])
+
+
+def _tags(request: Request) -> str:
+    return request.header("if-none-match")
 
 
 def now() -> str:

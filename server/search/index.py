@@ -7,7 +7,7 @@ parameter that cannot be indexed yet is listed with its reason in `left_out`.
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from server.fhirpath.paths import Path, Unsupported, compile_paths
@@ -49,8 +49,8 @@ Run = Callable[[dict[str, Any], Setting], tuple[list[Value], ...]]
 
 
 class _Type(NamedTuple):
-    params: list[tuple[str, str]]  # (shape, Type.code)
-    run: Run  # the values of each, in this order
+    params: list[tuple[str, str]]  # (shape, Type.code), those of _COMPUTED first
+    run: Run  # the values of the others, in this order
     missing: dict[str, str]
     composed: bool  # it has composites
 
@@ -60,17 +60,19 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
     type = resource["resourceType"]
     compiled = _compiled(type)
     entries: list[Entry] = []
-    computed = [((shape, f"{type}.{code}"), compute(resource)) for code, shape, compute in _COMPUTED.get(type, ())]
-    found = zip(compiled.params, compiled.run(resource, setting), strict=True)
-    for (shape, param), values in itertools.chain(computed, found):
+    computed = [compute(resource) for _, _, compute in _COMPUTED.get(type, ())]
+    for place, values in enumerate(itertools.chain(computed, compiled.run(resource, setting))):
         if not values:
             continue
-        if len(values) > 1:
-            values = list(dict.fromkeys(values))
-        if len(values) == 1 or shape == LINK:
-            entries += [Entry(shape, param, *value) for value in values]
+        shape, param = compiled.params[place]
+        if len(values) == 1:
+            entries.append(_entry(Entry, (shape, param, *values[0], 0)))
+            continue
+        distinct = dict.fromkeys(values)
+        if len(distinct) == 1 or shape == LINK:
+            entries += [_entry(Entry, (shape, param, *value, 0)) for value in distinct]
         else:
-            entries += _ranked(shape, param, values)
+            entries += _ranked(shape, param, distinct)
     if setting.text != "off":
         entries += [Entry(WORD, f"{type}._text", word) for word in words.narrative(resource)]
     if setting.text == "content":
@@ -82,16 +84,20 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+_entry = tuple.__new__  # what Entry(…) does, without its keyword arguments: half the time of making one
+
+
 def left_out(type: str) -> dict[str, str]:
     """Parameters of a type that are not indexed: code -> why."""
     return _compiled(type).missing
 
 
-def _ranked(shape: str, param: str, values: list[Value]) -> list[Entry]:
+def _ranked(shape: str, param: str, values: Iterable[Value]) -> list[Entry]:
     """Several values: the smallest gets rank 1, the largest 2, those between 3 (a span's place is its low end).
 
     Spans in a unit are never sorted by, because each stands there without one too: they get rank 3.
     """
+    values = list(values)
     in_units = [value for value in values if shape == SPAN and value[0]]
     ordered = sorted((v for v in values if not (shape == SPAN and v[0])), key=lambda value: (value[2], value[0]))
     last = len(ordered) - 1
@@ -114,7 +120,8 @@ def _compiled(type: str) -> _Type:
         if why_not:
             missing[parameter.code] = why_not
     composed = any(parameter.kind == "composite" for parameter in tables.search_parameters(type).values())
-    return _Type(params, _generate(root, len(params)), missing, composed)
+    first = [(shape, f"{type}.{code}") for code, shape, _ in _COMPUTED.get(type, ())]
+    return _Type(first + params, _generate(root, len(params)), missing, composed)
 
 
 def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tuple[str, str]]) -> str:

@@ -1,10 +1,11 @@
 """A search as it was asked -> a Select and what to do with its hits (https://hl7.org/fhir/R4/search.html)."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
-from server.errors import Invalid, NotSupported
+from server.errors import Invalid, NotSupported, TooCostly
 from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, Word, stamp_of
 from server.keys import Any as AnyOf
 from server.model import tables
@@ -18,6 +19,9 @@ from server.search.kinds.kind import Asked, Setting, split, unescape
 
 Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
+MOST_SORTS = 8
+IDS_EACH = 50
+_BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
 LINKED = frozenset({"_pretty"})  # of these, what page links carry on
 OF_FILTER = frozenset({"equal", "suffix"})  # how `_filter` alone compares strings
@@ -50,8 +54,15 @@ class Query:
         return Select(self.type, All(tuple(self.tests)), self.sorts, None, limit)
 
 
+def check_percent(text: str) -> None:
+    """Raises Invalid for a percent sign that encodes nothing."""
+    if "%" in text and _BROKEN.search(text):
+        raise Invalid("the query has a % that is not followed by two hexadecimal digits: write %25", "http.query")
+
+
 def parameters(text: str) -> list[tuple[str, str]]:
-    """`a=1&b=2` as sent -> names and values, decoded. Raises Invalid for bytes that are not UTF-8."""
+    """`a=1&b=2` as sent -> names and values, decoded. Raises Invalid for bytes that are not UTF-8, or a bare `%`."""
+    check_percent(text)
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
@@ -79,6 +90,15 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
             query.used.append((name, value))
     query.subset = asked(query.used, type, search=True)
     return query
+
+
+def check_size(parameters: Parameters, most: int) -> None:
+    """Parameters and alternatives of their values together, at most `most`; ids are cheap and may be IDS_EACH times as
+    many. Asked before anything is parsed: a form may have megabytes. Raises TooCostly naming the limit."""
+    ids = sum(value.count(",") for name, value in parameters if name == "_id")
+    values = sum(1 + (value.count(",") if name != "_id" else 0) for name, value in parameters)
+    if values > most or ids > most * IDS_EACH:
+        raise TooCostly(f"the search has {values + ids} values, more than the limit search_values_max: split it")
 
 
 def _one(query: Query, name: str, value: str, setting: Setting) -> None:
@@ -185,8 +205,10 @@ def _stamp(milliseconds: int) -> int:
 
 def _sort(query: Query, name: str, value: str, _: Setting) -> None:
     _plain(name)
-    sorts = []
+    sorts: list[Sort] = []
     for key in value.split(","):
+        if len(sorts) == MOST_SORTS:
+            raise TooCostly(f"_sort takes at most {MOST_SORTS} keys", name)
         code, descending = key.removeprefix("-"), key.startswith("-")
         if code in ("_id", "_lastUpdated"):
             sorts.append(Sort(code, "", descending))

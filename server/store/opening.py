@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from server.errors import Invalid
 from server.store.port import Store
@@ -25,3 +26,11 @@ async def open_store(url: str) -> Store:
             f"the store '{scheme}' needs {missing.name}: install the extra with pip install 'tiercare[{extra}]'"
         ) from missing
     return await opener(url)
+
+
+def place(url: str) -> str:
+    """What a URL names, without credentials and options: equal for two spellings of one store, fit to be shown."""
+    parts = urlsplit(url)
+    if parts.netloc:
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}{parts.path}"
+    return f"{parts.scheme}:{Path(unquote(parts.path)).resolve()}"

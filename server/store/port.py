@@ -1,4 +1,4 @@
-"""The store port: the eight calls a backend has to answer. It knows keys and bytes, never FHIR.
+"""The store port: eight calls to serve with, two to move, one to erase. It knows keys and bytes, never FHIR.
 
 A backend is one folder beside this file, opened by entry point (`tiercare.stores`, see opening.py), and passes
 `tests/contract` as it is; what it cannot do it says in `abilities`, and the suite reads only that.
@@ -7,7 +7,7 @@ A backend is one folder beside this file, opened by entry point (`tiercare.store
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
 
 MULTI_PROCESS = "multi-process"  # several server processes may write one store
 PLANS = "plans"  # plan tests (index used, no sort in memory) mean something on this backend
@@ -52,6 +52,31 @@ class Store(Protocol):
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
         """Replaces index entries of current versions that are still at `version`; how many were replaced."""
+        ...
+
+    # ------------------------------------------- erasing (docs/decisions/0011-what-expunge-leaves.md)
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write] = ()) -> list[Version]:
+        """Commits the writes, then takes versions away for good, with their lines of the change sequence; all or none.
+
+        A current version cannot go: one that the writes replace can. So no resource vanishes without a later line in
+        the sequence, and stamps never go back. Gives the versions that the writes made. Raises as `commit` does, and
+        StaleWrite when a version to remove is not there or would be current.
+        """
+        ...
+
+    # ------------------------------------------- moving (docs/decisions/0007-moving-between-stores.md)
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding] = ()) -> None:
+        """Takes over versions as they are, all or none, then claims; a holder that does not live here is left out.
+
+        Versions come in the order of their stamps, all later than everything in this store, so that the change
+        sequence is theirs; a stamp given afterwards is later than all of them. Raises StaleWrite when a number is not
+        above the one that is here, Conflict when a stamp is not, or when another process that gives stamps has this
+        store open (also with nothing to adopt: so a caller can ask beforehand).
+        """
+        ...
+
+    async def holdings(self, after: str, limit: int) -> list[Holding]:
+        """The claims past `after`, in the order of their keys (code points)."""
         ...
 
     async def close(self) -> None:

@@ -174,7 +174,11 @@ def _body(path: str, name: str) -> Iterator[str]:
             common |= set(names)
             yield from _choice(element) if element.choice else _single(element)
         if element.max == 1 and not element.plain and not element.choice:
-            rare |= {f"_{n}": (_element, "") for n, type_ in names.items() if type_ in tables.primitives()}
+            rare |= {
+                f"_{n}": (_element, "")
+                for n, type_ in names.items()
+                if type_ in tables.primitives() and type_ != "xhtml"
+            }
     _NAMES.update({f"C_{name}": frozenset(common), f"R_{name}": rare})
     yield f" return n == 0 or rare(o, d, C_{name}, R_{name})"
 

@@ -110,7 +110,7 @@ class _Walker:
                 continue
             primitive = name.startswith("_") and name[1:] in node.names
             found = node.names.get(name[1:] if primitive else name)
-            if found is None or (primitive and (found[1] not in tables.primitives() or found[0].plain)):
+            if found is None or (primitive and not _has_sibling(*found)):
                 known = self.guess(name, node.names)
                 self.say("structure", f"{node_path} has no element {shown(name)}{known}", f"{path}.{word(name)}")
             elif primitive:
@@ -238,6 +238,11 @@ class _Walker:
             self.say("structure", f"{name} is an object with id or extension; found {kind(item)}", path)
         else:
             self.members(item, "Element", path, depth + 1)
+
+
+def _has_sibling(element: tables.Element, type_: str) -> bool:
+    """Whether id and extension of a value stand under `_name`: those of xhtml would, but it has none."""
+    return type_ in tables.primitives() and type_ != "xhtml" and not element.plain
 
 
 def referenced_type(text: str) -> str:

@@ -28,12 +28,18 @@ def mongodb_url(mongodb: str) -> str:
     return servers.database(mongodb, f"contract_{uuid4().hex}")
 
 
-@pytest.fixture(params=["sqlite", "mongodb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind."""
-    if request.param == "mongodb":
-        return str(request.getfixturevalue("mongodb_url"))
-    return f"sqlite://{tmp_path}/store"
+@pytest.fixture(params=["sqlite", "sqlite, forwarding", "mongodb"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """An empty store of each kind; a forwarding one reads its file itself and writes through the process that may."""
+    match request.param:
+        case "mongodb":
+            yield str(request.getfixturevalue("mongodb_url"))
+        case "sqlite":
+            yield f"sqlite://{tmp_path}/store"
+        case _:
+            owner = await open_store(f"sqlite://{tmp_path}/store?relay={tmp_path}/writer")
+            yield f"sqlite://{tmp_path}/store?join={tmp_path}/writer"
+            await owner.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pymongo import AsyncMongoClient
 
 from server.errors import Conflict, Unavailable
 from server.keys import All, Claimed, Not, StaleWrite, Term
+from server.store.mongo import writers
 from server.store.mongo.limits import LEASE, WRITERS
 from server.store.mongo.store import MongoStore, open_mongo
 from tests import servers
@@ -46,6 +47,15 @@ async def test_a_number_is_free_again_after_closing(mongodb_url: str, mongo: Mon
         used |= numbers([(await Author(other).put("B", f"{n}")).stamp])
         await other.close()
     assert len(used) == 1
+
+
+async def test_closing_in_the_middle_of_a_heartbeat_ends(mongodb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "HEARTBEAT", 0.0)  # there is always one under way
+    for n in range(20):
+        store = await open_mongo(mongodb_url)
+        await asyncio.sleep(0.002 * (n % 5))
+        async with asyncio.timeout(30):
+            await store.close()
 
 
 async def test_a_writer_that_died_holds_the_feed_back_until_its_lease_is_over(mongo: MongoStore) -> None:

@@ -11,10 +11,16 @@ from server.keys import All, Backlinked, Link, Linked, Not, Select, Term, Test
 from server.keys import Any as Either
 from server.store.sqlite import schema
 from server.store.sqlite.drivers import FEW
+from server.store.sqlite.owner import Owner
 from server.store.sqlite.store import SqliteStore
 from tests.contract.author import Author, link, term
 
 MANY = FEW + 1
+
+
+def opened(path: Path) -> SqliteStore:
+    owner = Owner(path)
+    return SqliteStore(path, owner, owner.words)
 
 
 @pytest.mark.parametrize("version", [schema.VERSION - 1, schema.VERSION + 1])
@@ -24,7 +30,7 @@ def test_a_file_of_another_layout_is_refused_and_left_alone(tmp_path: Path, vers
     db.executescript(f"CREATE TABLE meta (name TEXT PRIMARY KEY, value); INSERT INTO meta VALUES ('schema', {version})")
     db.close()
     with pytest.raises(Invalid, match=f"layout {version} and this server needs {schema.VERSION}"):
-        SqliteStore(path)
+        Owner(path)
     db = sqlite3.connect(path)
     assert [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")] == ["meta"]
     db.close()
@@ -32,7 +38,7 @@ def test_a_file_of_another_layout_is_refused_and_left_alone(tmp_path: Path, vers
 
 async def test_a_file_is_opened_again(tmp_path: Path) -> None:
     for _ in range(2):
-        await SqliteStore(tmp_path / "tiercare.sqlite").close()
+        await opened(tmp_path / "tiercare.sqlite").close()
 
 
 FEW_P, MANY_P = Term("P.id", "7"), Term("P.sex", "m")
@@ -69,7 +75,7 @@ BACK: list[tuple[Test, list[str], str]] = [
 
 
 async def test_the_few_drive_and_of_the_many_each_row_is_probed(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "tiercare.sqlite")
+    store = opened(tmp_path / "tiercare.sqlite")
     author = Author(store)
     await author.commit(
         *(author.write("Org", f"{n}", term("Org.n", f"{n}")) for n in range(3)),
@@ -101,7 +107,7 @@ def _plan(store: SqliteStore, select: Select) -> list[Any]:
 @pytest.mark.parametrize("key", ["7", "none"])
 async def test_a_chain_of_many_steps_is_one_statement(tmp_path: Path, key: str) -> None:
     """Few or many at its end, forwards or backwards: what is not nested has no depth at which SQLite gives up."""
-    store = SqliteStore(tmp_path / "tiercare.sqlite")
+    store = opened(tmp_path / "tiercare.sqlite")
     author = Author(store)
     await author.commit(
         *(author.write("O", f"{n}", term("O.n", f"{n}"), term("O.all", "x"), link("O.l", f"O/{n + 1}"))
@@ -119,7 +125,7 @@ async def test_a_chain_of_many_steps_is_one_statement(tmp_path: Path, key: str) 
 
 
 async def test_alternatives_within_alternatives_beyond_what_sqlite_reads_are_refused(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "tiercare.sqlite")
+    store = opened(tmp_path / "tiercare.sqlite")
     test: Test = Term("O.n", "1")
     for _ in range(40):
         test = Not(Linked("O.l", "O", Either((test, Link("O.l", "O/1")))))

@@ -125,7 +125,7 @@ async def test_concurrent_commits_never_appear_before_what_was_shown(store: Stor
 
 async def _a_second_writer_is_refused(url: str) -> None:
     """What a store with one writer process does instead: nobody writes beside it unnoticed."""
-    with pytest.raises(Invalid, match="another server"):
+    with pytest.raises(Invalid, match="another process"):
         await open_store(url)
 
 

@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "settings.md"
 
 
 def row(setting: Setting) -> str:
-    default = {True: "true", False: "false", "": ""}.get(setting.default, setting.default)
+    default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default  # 1 is no true
     shown = f"`{default}`" if default != "" else ""
     return f"| `TIERCARE_{setting.name.upper()}` | {shown} | {setting.help} |"
 

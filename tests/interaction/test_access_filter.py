@@ -15,6 +15,7 @@ from server.interaction.api import Api
 from server.interaction.context import EVERYTHING, Access
 from server.keys import All, Ids, Link, Not, Test
 from server.model import tables
+from server.operations.registry import OPERATIONS
 from server.rest.app import App
 from server.rest.request import Request
 from server.rest.routes import Service
@@ -51,7 +52,7 @@ async def callers(store_kind: str, tmp_path: Path, request: pytest.FixtureReques
     @asynccontextmanager
     async def opening() -> AsyncIterator[Service]:
         store = await open_store(url)
-        api = Api(store, Setting(ZoneInfo("Asia/Shanghai"), servers.BASE))
+        api = Api(store, Setting(ZoneInfo("Asia/Shanghai"), servers.BASE), operations=OPERATIONS)
         yield Service(api, "test", 2**20, servers.BASE, grant=grant)
         await store.close()
 
@@ -170,6 +171,35 @@ async def test_include_does_not_bring_it_in(callers: Callers) -> None:
     assert included(done(await some.get(query))) == ["Patient/seen"]
 
 
+async def test_whole_records_leave_it_out(callers: Callers) -> None:
+    all_, some = callers
+    await all_.store(
+        {"resourceType": "Group", "id": "both", "type": "person", "actual": True,
+         "member": [{"entity": {"reference": "Patient/seen"}}, {"entity": {"reference": "Organization/o"}}]},
+        {**patient("seen", managingOrganization={"reference": "Organization/o"}),
+         "link": [{"other": {"reference": "Patient/hidden"}, "type": "seealso"}]},
+    )  # fmt: skip
+    own = ["Group/both", "Observation/s0", "Observation/s1", "Observation/s2", "Organization/o", "Patient/seen"]
+    for place in ("Patient/seen", "Patient"):
+        for count in ("", "?_count=2"):
+            refs = [one for page in await some.pages(f"{place}/$everything{count}") for one in addresses(page)]
+            assert sorted(refs) == own
+    refused(await some.get("Patient/hidden/$everything"), 404)
+    refused(await some.get("Group/g/$everything"), 404)
+
+
+async def test_a_document_needs_what_the_caller_may_see(callers: Callers) -> None:
+    all_, some = callers
+    composition = {
+        "resourceType": "Composition", "id": "c", "status": "final", "type": {"text": "x"}, "date": "2024",
+        "title": "x", "author": [{"reference": "Organization/o"}],
+        "section": [{"title": "x", "entry": [{"reference": "Observation/h1"}]}],
+    }  # fmt: skip
+    await all_.store(composition)
+    done(await all_.get("Composition/c/$document"))
+    assert refused(await some.get("Composition/c/$document"), 422)["expression"] == ["Composition.section[0].entry[0]"]
+
+
 async def test_type_and_system_histories_leave_it_out(callers: Callers) -> None:
     all_, some = callers
     await all_.store(patient("hidden", gender="male"), patient("seen", gender="male"))
@@ -181,6 +211,18 @@ async def test_type_and_system_histories_leave_it_out(callers: Callers) -> None:
         assert not set(shown) & set(HIDDEN)
         assert set(SEEN) <= set(shown)
         assert all(len(page["entry"]) == count for page in pages[:-1])
+
+
+async def test_histories_at_a_time_leave_it_out_and_show_no_older_version_for_it(callers: Callers) -> None:
+    all_, some = callers
+    await all_.store(observation("moved", "seen"))
+    await all_.store(observation("moved", "hidden"))
+    for path in ("_history?_at=2038-01-01&_count=2", "_history?_at=2038-01-01", "Observation/_history?_at=2038-01-01"):
+        shown = {address for page in await some.pages(path) for address in addresses(page)}
+        assert not shown & {*HIDDEN, "Observation/moved"}
+        assert {address for address in SEEN if path.startswith(address.partition("/")[0])} <= shown
+        everything = {address for page in await all_.pages(path) for address in addresses(page)}
+        assert "Observation/moved" in everything
 
 
 async def test_what_was_deleted_stays_hidden(callers: Callers) -> None:

@@ -232,9 +232,13 @@ def test_an_unknown_member_is_never_left_out_in_silence() -> None:
         write(b'{"resourceType":"Patient","text":{"status":"empty","_div":{"id":"x"}}}')
 
 
-def test_what_xml_cannot_carry_is_replaced_so_that_the_answer_stays_xml() -> None:
-    outcome = b'{"resourceType":"OperationOutcome","issue":[{"diagnostics":"a\\u0000b\\ud800c\\uffff"}]}'
-    assert etree.fromstring(write(outcome))[0][0].get("value") == "a\ufffdb\ufffdc\ufffd"
+@pytest.mark.parametrize("letter", ["\\u0000", "\\ud800", "\\ufffe", "\\uffff"])
+def test_what_xml_cannot_carry_is_refused_by_the_name_of_its_element(letter: str) -> None:
+    for body, name in (('{"resourceType":"Basic","code":{"text":"a%s"}}', "text"),
+                       ('{"resourceType":"Basic","extension":[{"url":"a%s"}]}', "extension.url")):  # fmt: skip
+        with pytest.raises(NotAcceptable, match="which XML cannot carry") as refusal:
+            write((body % letter).encode())
+        assert refusal.value.issues[0].expression == name
 
 
 # --------------------------------------------------------------------------------------------------------- refusals

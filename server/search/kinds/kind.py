@@ -75,6 +75,8 @@ class Kind:
 
 def split(value: str, separator: str) -> list[str]:
     """Splits at a separator that is not escaped by a backslash; escapes stay (search.html#escaping)."""
+    if "\\" not in value:
+        return value.split(separator)
     parts, current, i = [], "", 0
     while i < len(value):
         if value[i] == "\\" and i + 1 < len(value):
@@ -92,6 +94,8 @@ def split(value: str, separator: str) -> list[str]:
 
 def unescape(value: str) -> str:
     """`\\,` `\\|` `\\$` and `\\\\` to the characters they stand for; any other escape is an error."""
+    if "\\" not in value:
+        return value
     out, i = "", 0
     while i < len(value):
         if value[i] == "\\":

@@ -7,7 +7,8 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pymongo
@@ -25,10 +26,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from server.errors import Conflict, TooCostly, Unavailable
-from server.keys import Version, Write
+from server.keys import Adoption, Holding, Removal, Version, Write
 from server.store.mongo.connection import Connection
 from server.store.mongo.limits import BACKOFF, BACKOFF_MOST, COMMIT, WIRE_CLIENT_BULK
-from server.store.mongo.plan import Operation, Plan, State, plan
+from server.store.mongo.plan import Operation, Plan, State, plan, plan_adoption, plan_expunge
 from server.store.mongo.turns import Turns
 from server.store.mongo.writers import Writers
 
@@ -37,6 +38,9 @@ _CLASH = 112
 _TOO_LARGE = (10334, 17419, 17420)  # BSONObjectTooLarge and what an update that grows a document says
 _SNAPSHOT = ReadConcern("snapshot")
 _DURABLE = WriteConcern(w="majority", j=True)
+
+
+Reading = Callable[[AsyncClientSession], Awaitable[Callable[[], Plan]]]  # reads; what it gives plans, without I/O
 
 
 class _Unknown(Exception):
@@ -58,13 +62,48 @@ class Committer:
         if len(set(ids)) < len(ids):
             raise Conflict("the same resource is written twice in one transaction")
         async with self._turns.of([*ids, *(f"claim {write.claim}" for write in writes if write.claim)]):
-            return await self._until_done(writes)
 
-    async def _until_done(self, writes: Sequence[Write]) -> list[Version]:
+            async def read(session: AsyncClientSession) -> Callable[[], Plan]:
+                return partial(plan, writes, await self._read(session, writes), self._writers.stamp)
+
+            return await self._until_done(read)
+
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write]) -> list[Version]:
+        """Raises as `commit` does."""
+        ids = [f"{write.type}/{write.id}" for write in writes]
+        if len(set(ids)) < len(ids):
+            raise Conflict("the same resource is written twice in one transaction")
+        async with self._turns.of([*ids, *(f"{removal.type}/{removal.id}" for removal in removals)]):
+
+            async def read(session: AsyncClientSession) -> Callable[[], Plan]:
+                state = await self._read(session, writes)
+                others = await self._found(session, sorted({f"{one.type}/{one.id}" for one in removals}))
+                state.current.update(others.current)
+                names = [f"{one.type}/{one.id}/{version}" for one in removals for version in one.versions]
+                stored = self._collections["hist"].find({"_id": {"$in": names}}, {"_id": 1}, session=session)
+                state.stored = {document["_id"] async for document in stored}
+                return partial(plan_expunge, removals, writes, state, self._writers.stamp)
+
+            return await self._until_done(read)
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> None:
+        """Raises StaleWrite, Conflict (also when another process has the database open), TooCostly or Unavailable."""
+        ids = {f"{a.version.type}/{a.version.id}" for a in adoptions} | {holding.holder for holding in holdings}
+
+        async def read(session: AsyncClientSession) -> Callable[[], Plan]:
+            await self._writers.check_alone()
+            state = await self._found(session, sorted(ids))
+            newest = await self._collections["hist"].find_one({}, {"u": 1}, sort=[("u", -1)], session=session)
+            return partial(plan_adoption, adoptions, holdings, state, int(newest["u"]) if newest else 0)
+
+        for version in await self._until_done(read):
+            self._writers.reached(version.stamp)
+
+    async def _until_done(self, read: Reading) -> list[Version]:
         deadline, tries = time.monotonic() + COMMIT, 0
         while True:
             try:
-                return await self._try(writes, deadline)
+                return await self._try(read, deadline)
             except _Unknown as unknown:
                 raise Unavailable("the database did not say whether it committed: read before you repeat") from unknown
             except PyMongoError as wrapped:
@@ -75,15 +114,15 @@ class Committer:
             tries += 1
             await asyncio.sleep(random.uniform(0, min(BACKOFF * 2**tries, BACKOFF_MOST)))
 
-    async def _try(self, writes: Sequence[Write], deadline: float) -> list[Version]:
+    async def _try(self, read: Reading, deadline: float) -> list[Version]:
         token = object()
         async with self._client.start_session() as session:
             await session.start_transaction(read_concern=_SNAPSHOT, write_concern=_DURABLE)
             try:
                 with pymongo.timeout(max(deadline - time.monotonic(), 0.001)):
-                    state = await self._read(session, writes)
+                    planned = await read(session)
                     self._writers.begin(token)
-                    made = plan(writes, state, self._writers.stamp)
+                    made = planned()
                     await self._write(session, made)
                     await self._finish(session, deadline)
             except _Unknown:
@@ -102,13 +141,16 @@ class Committer:
         """One query, two with claims; in the transaction's snapshot, so a later change of what was read clashes."""
         ids = [f"{write.type}/{write.id}" for write in writes]
         claims = [write.claim for write in writes if write.claim]
-        state = State()
-        found = self._collections["res"].find({"_id": {"$in": ids}}, {"v": 1, "u": 1, "c": 1}, session=session)
-        state.current = {document["_id"]: document async for document in found}
+        state = await self._found(session, ids)
         if claims:
             held = self._collections["claims"].find({"_id": {"$in": claims}}, session=session)
             state.holders = {document["_id"]: document["rid"] async for document in held}
         return state
+
+    async def _found(self, session: AsyncClientSession, ids: Sequence[str]) -> State:
+        columns = {"v": 1, "u": 1, "c": 1, "x": 1}
+        found = self._collections["res"].find({"_id": {"$in": ids}}, columns, session=session)
+        return State({document["_id"]: document async for document in found})
 
     async def _write(self, session: AsyncClientSession, made: Plan) -> None:
         if self._one_command:
@@ -119,7 +161,7 @@ class Committer:
             for name, operations in _by_collection(made.operations).items():
                 done = await self._collections[name].bulk_write([op.make() for op in operations], session=session)
                 matched += done.matched_count
-        if matched != made.updates:  # cannot happen in a snapshot, and must never pass silently
+        if made.updates not in (None, matched):  # cannot happen in a snapshot, and must never pass silently
             raise Conflict("the database changed under the transaction")
 
     async def _finish(self, session: AsyncClientSession, deadline: float) -> None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pymongo import DeleteMany, InsertOne, UpdateOne
+from pymongo import DeleteMany, InsertOne, ReplaceOne, UpdateOne
 
-from server.keys import Claimed, StaleWrite, Version, Write
+from server.errors import Conflict
+from server.keys import Adoption, Claimed, Entry, Holding, Removal, StaleWrite, Version, Write
 from server.store.mongo import index
 
 Document = dict[str, Any]
@@ -24,18 +25,20 @@ class Operation:
 
 @dataclass(slots=True)
 class State:
-    """What a commit found: current documents by `_id` (v, u, c), holders of the claims it wants (Type/id)."""
+    """What a commit found: current documents by `_id` (v, u, c), holders of the claims it wants (Type/id), and of
+    the versions that it removes those that are there (Type/id/version)."""
 
     current: dict[str, Document] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Plan:
-    """The operations, how many existing documents they must meet, and the versions they make."""
+    """The operations, how many existing documents they must meet (None: does not matter), and their versions."""
 
     operations: list[Operation]
-    updates: int
+    updates: int | None
     versions: list[Version]
 
 
@@ -85,6 +88,25 @@ def plan(writes: Sequence[Write], state: State, stamp: Callable[[int], int]) -> 
     return Plan(operations, updates, versions)
 
 
+def plan_expunge(
+    removals: Sequence[Removal], writes: Sequence[Write], state: State, stamp: Callable[[int], int]
+) -> Plan:
+    """The writes, then the removals. Raises StaleWrite for a version that is not there or would be current, too."""
+    written = {f"{write.type}/{write.id}" for write in writes}
+    gone: list[str] = []
+    for type, id, versions in removals:
+        rid = f"{type}/{id}"
+        current = int(state.current[rid]["v"]) if rid in state.current else 0
+        names = [f"{rid}/{version}" for version in versions]
+        if not state.stored.issuperset(names) or (current in versions and rid not in written):
+            raise StaleWrite(type, id, current)
+        gone += names
+    made = plan(writes, state, stamp)
+    if gone:
+        made.operations.append(Operation("hist", partial(DeleteMany, {"_id": {"$in": gone}})))
+    return made
+
+
 def _version(write: Write, state: State, stamp: Callable[[int], int]) -> Version:
     before = state.current.get(f"{write.type}/{write.id}", {"v": 0, "u": 0})
     number, at = before["v"] + 1, stamp(before["u"])
@@ -92,21 +114,21 @@ def _version(write: Write, state: State, stamp: Callable[[int], int]) -> Version
     return Version(write.type, write.id, number, at, write.method, body)
 
 
-def _facts(write: Write, version: Version) -> Document:
-    """The fields of `res` that a write gives; of a deletion only those of a tombstone."""
+def _facts(version: Version, after: Sequence[Entry]) -> Document:
+    """The fields of `res` that a version gives; of a deletion only those of a tombstone."""
     facts: Document = {"v": version.version, "u": version.stamp, "m": version.method, "b": version.body}
-    if write.draft is None:
+    if version.deleted:
         return {**facts, "x": True}
-    return {"t": write.type, **facts, **index.fields(write.type, write.after)}
+    return {"t": version.type, **facts, **index.fields(version.type, after)}
 
 
 def _resource(rid: str, write: Write, version: Version) -> Document:
-    return {"_id": rid, "c": version.stamp, **_facts(write, version)}
+    return {"_id": rid, "c": version.stamp, **_facts(version, write.after)}
 
 
 def _update(rid: str, write: Write, version: Version) -> Operation:
     """Sets everything: MongoDB writes and indexes only what differs."""
-    facts = _facts(write, version)
+    facts = _facts(version, write.after)
     gone = {name: "" for name in ("t", "x", *_SEARCHED) if name not in facts}
     known = {"_id": rid, "v": write.expect}
     return Operation("res", partial(UpdateOne, known, {"$set": facts, "$unset": gone} if gone else {"$set": facts}))
@@ -115,6 +137,41 @@ def _update(rid: str, write: Write, version: Version) -> Operation:
 def _stored(rid: str, version: Version) -> Document:
     type, _, number, stamp, method, body = version
     return {"_id": f"{rid}/{number}", "rid": rid, "t": type, "v": number, "u": stamp, "m": method, "b": body}
+
+
+def plan_adoption(adoptions: Sequence[Adoption], holdings: Sequence[Holding], state: State, top: int) -> Plan:
+    """`top` is the latest stamp in the database. Only the last version of each resource becomes its document.
+
+    Raises StaleWrite for a number that is not above the one that is here, Conflict for a stamp that is not.
+    """
+    operations: list[Operation] = []
+    current, last = dict(state.current), dict[str, Adoption]()
+    for adoption in adoptions:
+        version = adoption.version
+        rid = f"{version.type}/{version.id}"
+        known = current.get(rid, {"v": 0, "c": version.stamp})
+        if version.version <= known["v"]:
+            raise StaleWrite(version.type, version.id, int(known["v"]))
+        if version.stamp <= top:
+            raise Conflict(f"{rid} has a stamp that is not later than what is here")
+        top = version.stamp
+        current[rid] = {"v": version.version, "c": known["c"], "x": version.deleted}
+        last[rid] = adoption
+        operations.append(Operation("hist", partial(InsertOne, _stored(rid, version))))
+        if version.deleted:
+            operations.append(Operation("claims", partial(DeleteMany, {"rid": rid})))
+    for rid, (version, _, after) in sorted(last.items()):
+        facts = _facts(version, after)
+        whole = {"_id": rid, "c": current[rid]["c"], **facts}
+        if rid in state.current:
+            operations.append(Operation("res", partial(ReplaceOne, {"_id": rid}, whole)))
+        else:
+            operations.append(Operation("res", partial(InsertOne, whole)))
+    for claim, holder in holdings:
+        if holder in current and not current[holder].get("x"):
+            change = {"$set": {"rid": holder}}
+            operations.append(Operation("claims", partial(UpdateOne, {"_id": claim}, change, upsert=True)))
+    return Plan(operations, None, [adoption.version for adoption in adoptions])
 
 
 def reentry(type: str, id: str, version: int, fields: Document) -> Any:

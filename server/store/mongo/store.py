@@ -4,12 +4,12 @@ mongomotor manages, pymongo moves the bytes: everything here runs on the raw col
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from server.errors import Unavailable
-from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
 from server.store.mongo import index, plan
 from server.store.mongo.commit import Committer
 from server.store.mongo.connection import Connection, connect, reaching
@@ -19,6 +19,7 @@ from server.store.mongo.writers import Writers
 from server.store.port import MULTI_PROCESS, PLANS
 
 Document = dict[str, Any]
+T = TypeVar("T")
 _HIT = {"v": 1, "u": 1, "c": 1, "m": 1, "b": 1}
 
 
@@ -35,19 +36,32 @@ class MongoStore:
         self._res = connection.documents["res"]._get_collection()
         self._hist = connection.documents["hist"]._get_collection()
         self._joins = Joins(self._run)
-        self._commits: set[asyncio.Task[list[Version]]] = set()
+        self._claims = connection.documents["claims"]._get_collection()
+        self._commits: set[asyncio.Task[Any]] = set()
         self._closing = False
 
     # ------------------------------------------------------------------------------------------------ writing
     async def commit(self, writes: Sequence[Write]) -> list[Version]:
-        """In a task of its own: a caller that goes away does not leave a transaction half sent."""
         self._check_open()
-        if not writes:
-            return []
-        task = asyncio.create_task(self._committer.commit(writes))
+        return await self._to_its_end(self._committer.commit(writes)) if writes else []
+
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write] = ()) -> list[Version]:
+        self._check_open()
+        return await self._to_its_end(self._committer.expunge(removals, writes)) if removals or writes else []
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """In a task of its own: a caller that goes away does not leave a transaction half sent."""
+        task = asyncio.create_task(work)
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
         return await asyncio.shield(task)
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding] = ()) -> None:
+        self._check_open()
+        with reaching():
+            await self._writers.check_alone()
+        if adoptions or holdings:
+            await self._to_its_end(self._committer.adopt(adoptions, holdings))
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
         self._check_open()
@@ -123,6 +137,14 @@ class MongoStore:
             async with self._hist.find(where, columns, sort=[("u", 1)], limit=limit) as found:
                 lines = [document async for document in found]
         return [Change(int(line["u"]), *_type_and_id(line), int(line["v"]), line["m"]) for line in lines]
+
+    async def holdings(self, after: str, limit: int) -> list[Holding]:
+        self._check_open()
+        if limit < 1:
+            return []
+        with reaching():
+            async with self._claims.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit) as found:
+                return [Holding(document["_id"], document["rid"]) async for document in found]
 
     # ------------------------------------------------------------------------------------------------ closing
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from server.errors import TiercareError, Unavailable
+from server.errors import Conflict, TiercareError, Unavailable
 from server.keys import next_stamp
 from server.store.mongo.connection import Connection, reaching
 from server.store.mongo.limits import COMMIT, HEARTBEAT, LEASE, WRITERS
@@ -46,6 +46,7 @@ class Writers:
         self._renewed = 0.0  # time.monotonic() when the last renewal was sent
         self._commits: dict[object, int] = {}
         self._beating: asyncio.Task[None] | None = None
+        self._closing = False
 
     # ------------------------------------------------------------------------------------------------ stamps
     def begin(self, token: object) -> None:
@@ -66,6 +67,19 @@ class Writers:
     def end_later(self, token: object) -> None:
         """For a commit whose outcome is unknown: it may still become visible while the server's limit runs."""
         asyncio.get_running_loop().call_later(COMMIT, self.end, token)
+
+    # ---------------------------------------------------------------------------------------------- adoption
+    async def check_alone(self) -> None:
+        """Raises Conflict when another process has the database open: it may have shown or given later stamps."""
+        async for lease in self._leases.find({"$and": [_LIVE, {"owner": {"$ne": self._owner}}]}):
+            raise Conflict(
+                f"another process has this database open (writer number {int(lease['_id'])}; "
+                f"one that was killed counts for {LEASE:.0f} s): stop it first"
+            )
+
+    def reached(self, stamp: int) -> None:
+        """A version with this stamp was adopted: ours come after it."""
+        self._last = max(self._last, stamp)
 
     # ----------------------------------------------------------------------------------------------- horizon
     async def horizon(self) -> int:
@@ -97,6 +111,7 @@ class Writers:
 
     async def close(self) -> None:
         """Gives the number back, so that nobody waits for the lease. No commit may be under way."""
+        self._closing = True  # the driver may swallow a cancellation that meets it at work
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
@@ -137,7 +152,7 @@ class Writers:
             await self._take()
 
     async def _beat(self) -> None:
-        while True:
+        while not self._closing:
             await asyncio.sleep(HEARTBEAT)
             try:
                 with reaching():

@@ -204,19 +204,27 @@ class Criteria:
             [p, test.normal, test.value],
         )
 
-    def span_condition(self, test: Span, alias: str) -> tuple[str, Args]:
+    def span_condition(self, test: Span, alias: str, *others: Span) -> tuple[str, Args]:
+        """That one row passes a test, and the others of the same parameter and key: one range of the index for all,
+        since SQLite would walk the range of any one of them."""
         column = {"low": f"{alias}.lo", "high": f"{alias}.hi"}
-        args: Args = [self.known("param", test.param), self.known("unit", test.key)]
-        either = []
-        for bound in test.bounds:
-            either.append("(" + (" AND ".join(f"{column[side]}{op}?" for side, op, _ in bound) or "1") + ")")
-            args += [value for _, _, value in bound]
-        low, high = _hull(test, self.width(test.param)[0])
-        return f"{alias}.p=? AND {alias}.k=? AND {alias}.lo BETWEEN ? AND ? AND ({' OR '.join(either) or '0'})", [
-            *args[:2],
-            low,
-            high,
-            *args[2:],
+        widest = self.width(test.param)[0]
+        parts, values, lows, highs = [], Args(), [], []
+        for one in (test, *others):
+            either = []
+            for bound in one.bounds:
+                either.append("(" + (" AND ".join(f"{column[side]}{op}?" for side, op, _ in bound) or "1") + ")")
+                values += [value for _, _, value in bound]
+            parts.append(f"({' OR '.join(either) or '0'})")
+            low, high = _hull(one, widest)
+            lows.append(low)
+            highs.append(high)
+        return f"{alias}.p=? AND {alias}.k=? AND {alias}.lo BETWEEN ? AND ? AND {' AND '.join(parts)}", [
+            self.known("param", test.param),
+            self.known("unit", test.key),
+            max(lows),
+            min(highs),
+            *values,
         ]
 
     def width(self, param: str) -> tuple[int, bool]:

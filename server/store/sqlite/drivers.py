@@ -13,6 +13,7 @@ from server.keys import All, Any, Backlinked, Begins, Ids, Link, Linked, Span, S
 from server.store.sqlite.criteria import Args, Criteria, Leaf, Sql, conjuncts, joined, stamped
 from server.store.sqlite.words import Words
 
+ALTERNATIVES = 100  # of an Any up to which it can drive; SQLite joins at most 500 statements
 FEW = 200  # candidates up to which a criterion drives; counting so far costs about 20 microseconds
 
 
@@ -24,6 +25,7 @@ class Driver:
     where: str
     args: Args
     in_order: bool = False  # each of its keys is a run of rows in rid order: a page of many is read off their ends
+    either: "tuple[Driver, ...]" = ()  # of an Any: drivers whose rows these are together, each in rid order
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +179,21 @@ class Drivers:
         for test in tests:
             part = self.few(test, type)
             if part is None:
-                return []
+                return self._merged(tests, type)
             parts.append(part)
         union = joined(parts, " UNION ALL ", "")
         return [Driver(f"{union.text} a", "1", union.args)]
+
+    def _merged(self, tests: tuple[Test, ...], type: int) -> list[Driver]:
+        """All rows of the alternatives, when each can lead and comes in rid order. A row may stand in several."""
+        if len(tests) > ALTERNATIVES:
+            return []
+        possible = [[d for d in self._drivers(test, type) if d.in_order and not d.either] for test in tests]
+        if not all(possible):
+            return []
+        either = tuple(drivers[0] for drivers in possible)
+        rows = " UNION ALL ".join(f"SELECT a.rid FROM {d.source} WHERE {d.where}" for d in either)
+        return [Driver(f"({rows}) a", "1", [arg for d in either for arg in d.args], True, either)]
 
     def _by_keys(self, terms: list[Term]) -> Driver:
         keys: Args = [term.key for term in terms]

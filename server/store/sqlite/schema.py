@@ -56,8 +56,9 @@ PRAGMAS = {
     "foreign_keys": "OFF",
     "temp_store": "MEMORY",
     "cache_size": -65536,  # KiB: 64 MB
-    "wal_autocheckpoint": 0,  # checkpoints run beside the request path, checkpoint.py
-    "secure_delete": 0,
+    "wal_autocheckpoint": 0,  # checkpoints run beside the request path, writer.py
+    "journal_size_limit": 2**20,  # a WAL that begins anew is cut to this, so that its size says how far it has grown
+    "secure_delete": 1,  # zeros where bytes lay: else pieces of what expunge removed stay in the file
     "busy_timeout": 5000,
 }
 READER_PRAGMAS = {"mmap_size": 2147418112, "cache_size": -65536, "temp_store": "MEMORY", "query_only": 1}

@@ -1,31 +1,33 @@
-"""The embedded store: one SQLite file, one writer, reads in the event loop (design rule 5).
+"""The embedded store: one SQLite file, one writing process, reads in the event loop of each worker (design rule 5).
 
 A point read costs 15 microseconds, so it needs no thread. A read that turns out to be long is stopped after
 LOOP_BUDGET seconds and run again in a thread, under QUERY_LIMIT: the event loop is never held by one query.
 """
 
 import asyncio
-import fcntl
+import math
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
-from server.keys import Change, Page, Reentry, Select, Test, Version, Write
+from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
+from server.store.port import MULTI_PROCESS
 from server.store.sqlite import schema
+from server.store.sqlite.owner import Owner, Writing
 from server.store.sqlite.translate import Translator
-from server.store.sqlite.words import Words
-from server.store.sqlite.writer import Writer
+from server.store.sqlite.words import SharedWords, Words
 
 LOOP_BUDGET = 0.025  # seconds a read may hold the event loop
 QUERY_LIMIT = 10.0  # seconds a read may take at all
 _OPS = 2_000  # SQLite instructions between two looks at the clock
 
+FILE = "tiercare.sqlite"
 T = TypeVar("T")
 _HISTORY = """
 SELECT w.text, r.id, l.ver, l.stamp, l.method, CASE l.ver WHEN r.ver THEN r.body ELSE h.body END
@@ -42,8 +44,14 @@ class _Reader:
         for name, value in schema.READER_PRAGMAS.items():
             self.db.execute(f"PRAGMA {name}={value}")
         self.translator = Translator(self.db, words)
-        self._deadline = 0.0
+        self._deadline = math.inf
+        self._row = self.db.cursor()
         self.db.set_progress_handler(self._late, _OPS)
+
+    def row(self, sql: str, *args: object) -> Any:
+        """The first row of a query that a key answers, so without a clock; None if there is none."""
+        self._deadline = math.inf
+        return self._row.execute(sql, args).fetchone()
 
     def run(self, work: "Callable[[_Reader], T]", seconds: float) -> T:
         """Raises TimeoutError when the work takes longer."""
@@ -63,21 +71,11 @@ class _Reader:
 
 class SqliteStore:
     name = "sqlite"
-    abilities: frozenset[str] = frozenset()
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = _only_writer(path)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        try:
-            schema.prepare(self._db)
-        except BaseException:
-            self._db.close()
-            self._lock.close()
-            raise
-        self._words = Words(self._db)
-        self._writer = Writer(self._db, self._words, path.with_name(path.name + "-wal"))
-        self._reader = _Reader(path, self._words)
+    def __init__(self, path: Path, writing: Writing, words: Words, abilities: frozenset[str] = frozenset()) -> None:
+        self.path, self.abilities = path, abilities
+        self._writer, self._words = writing, words
+        self._reader = _Reader(path, words)
         self._local = threading.local()
         self._slow_readers: list[_Reader] = []
         self._threads = ThreadPoolExecutor(2, "tiercare-read")
@@ -102,29 +100,22 @@ class SqliteStore:
 
     # -------------------------------------------------------------------------------------------- the port
     async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
-        row = self._reader.run(
-            lambda reader: reader.db.execute(
-                "SELECT rid, ver, stamp, method, body FROM res WHERE id=? AND type=?",
-                (id, reader.translator.type_number(type)),
-            ).fetchone(),
-            QUERY_LIMIT,
+        reader = self._reader
+        row = reader.row(
+            "SELECT rid, ver, stamp, method, body FROM res WHERE id=? AND type=?",
+            id,
+            reader.translator.type_number(type),
         )
         if row is None or not row[1]:
             return None
         if version is not None and version != row[1]:
-            rid = row[0]
-            row = self._reader.run(
-                lambda reader: reader.db.execute(
-                    "SELECT rid, ver, stamp, method, body FROM hist WHERE rid=? AND ver=?", (rid, version)
-                ).fetchone(),
-                QUERY_LIMIT,
-            )
+            row = reader.row("SELECT rid, ver, stamp, method, body FROM hist WHERE rid=? AND ver=?", row[0], version)
             if row is None:
                 return None
         return Version(type, id, row[1], row[2], row[3], row[4] or b"")
 
     async def commit(self, writes: Sequence[Write]) -> list[Version]:
-        return await self._writer.submit(writes) if writes else []
+        return await self._writer.commit(writes) if writes else []
 
     async def select(self, select: Select) -> Page:
         def work(reader: _Reader) -> list[Any]:
@@ -184,35 +175,53 @@ class SqliteStore:
         return [Change(*row) for row in rows]
 
     async def reindex(self, entries: Sequence[Reentry]) -> int:
-        return len(await self._writer.submit(entries)) if entries else 0
+        return await self._writer.reindex(entries) if entries else 0
+
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write] = ()) -> list[Version]:
+        return await self._writer.expunge(removals, writes) if removals or writes else []
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding] = ()) -> None:
+        if adoptions or holdings:
+            await self._writer.adopt(adoptions, holdings)
+
+    async def holdings(self, after: str, limit: int) -> list[Holding]:
+        rows = await self._read(
+            lambda reader: reader.db.execute(
+                "SELECT c.key, w.text || '/' || r.id FROM claim c CROSS JOIN res r ON r.rid=c.rid"
+                " CROSS JOIN word w ON w.n=r.type WHERE c.key>? ORDER BY c.key LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        )
+        return [Holding(*row) for row in rows]
 
     async def close(self) -> None:
         await self._writer.close()
         self._threads.shutdown()
         for reader in [*self._slow_readers, self._reader]:
             reader.db.close()
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
-        self._lock.close()
-
-
-def _only_writer(path: Path) -> IO[bytes]:
-    """The lock of the one process that may write here; a kill frees it. Raises Invalid when another holds it."""
-    lock = path.with_name(path.name + ".lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as held:
-        lock.close()
-        raise Invalid(f"another server writes in {path.parent}: give this one a folder of its own") from held
-    return lock
+        self._writer.release()
 
 
 async def open_sqlite(url: str) -> SqliteStore:
-    """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder."""
+    """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder.
+
+    Options: `mode=rw` refuses a folder without one. Between the workers of one server, `relay=PATH` writes and takes
+    the writes of others over a unix socket, `join=PATH` reads the file itself and forwards writes there.
+    """
     parts = urlsplit(url)
-    folder = Path(unquote(parts.path))
+    folder, options = Path(unquote(parts.path)), dict(parse_qsl(parts.query))
+    path = folder / FILE
+    if options.get("mode") == "rw" and not path.exists():
+        raise Invalid(f"there is no {FILE} in {folder}")
     try:
+        if "join" in options:
+            from server.store.sqlite.forward import Forwarder  # most servers have one process and forward nothing
+
+            return SqliteStore(path, Forwarder(options["join"]), SharedWords(), frozenset({MULTI_PROCESS}))
         folder.mkdir(parents=True, exist_ok=True)
-        return SqliteStore(folder / "tiercare.sqlite")
+        owner = Owner(path)
+        if "relay" in options:
+            await owner.relay(options["relay"])
+        return SqliteStore(path, owner, owner.words)
     except (OSError, sqlite3.Error) as error:
         raise Invalid(f"cannot keep data in {folder}: {error}") from error

@@ -51,14 +51,19 @@ class Translator:
         return self._sorted(select)
 
     def _plain(self, select: Select) -> Sql:
-        source = self.candidates(select.type, select.test)
-        where, args = "", list(source.args)
-        if select.after is not None:
-            where = " AND a.rid<?"
-            args.append(select.after[-1])
+        """The alternatives of an Any are each walked in rid order and merged by UNION, so that a page reads no more
+        of them than it shows."""
+        type = self._criteria.type_number(select.type)
+        choice = self._drivers.choose(select.test, type)
+        driver = choice.driver or Driver("live a", "a.type=?", [type], True)
+        leads = driver.either or (driver,)
+        probe = self._criteria.probe(choice.rest, type, "a.rid")
+        after, after_args = (" AND a.rid<?", [select.after[-1]]) if select.after is not None else ("", [])
+        parts = [f"SELECT DISTINCT a.rid FROM {d.source} WHERE {d.where} AND {probe.text}{after}" for d in leads]
+        args = [arg for d in leads for arg in (*d.args, *probe.args, *after_args)]
         return Sql(
             "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid FROM ("
-            f"SELECT DISTINCT a.rid {source.text}{where} ORDER BY a.rid DESC LIMIT ?"
+            f"{' UNION '.join(parts)} ORDER BY rid DESC LIMIT ?"
             ") t CROSS JOIN res r ON r.rid=t.rid ORDER BY t.rid DESC",
             [*args, select.limit + 1],
         )
@@ -98,10 +103,8 @@ class Translator:
         tests = conjuncts(select.test)
         own = [t for t in tests if isinstance(t, Span) and t.param == sort.param and not t.key]
         rest = self._criteria.probe(All(tuple(t for t in tests if t not in own)), type, "a.rid")
-        where, args = "a.p=? AND a.k=0", Args((self._criteria.known("param", sort.param),))
-        for test in own:
-            part, part_args = self._criteria.span_condition(test, "a")
-            where, args = f"{where} AND {part}", [*args, *part_args]
+        p = self._criteria.known("param", sort.param)
+        where, args = self._criteria.span_condition(own[0], "a", *own[1:]) if own else ("a.p=? AND a.k=0", Args((p,)))
         order, past = ("DESC", "<") if sort.descending else ("ASC", ">")
         value, place = select.after if select.after else (None, None)
         limit = select.limit + 1
@@ -123,7 +126,7 @@ class Translator:
                     "SELECT a.rid AS rid, NULL AS s0 FROM live a WHERE a.type=? AND NOT EXISTS"
                     " (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid=a.rid AND b.p=?)"
                     f"{after} AND {rest.text} ORDER BY a.rid DESC LIMIT ?",
-                    [type, args[0], *([place] if after else []), *rest.args, limit],
+                    [type, p, *([place] if after else []), *rest.args, limit],
                 )
             )
         union = " UNION ALL ".join(f"SELECT * FROM ({part.text})" for part in parts)

@@ -7,8 +7,9 @@ read first, so a commit that fails has changed nothing and needs no savepoint.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from server.errors import Conflict, Unavailable
@@ -18,9 +19,12 @@ from server.keys import (
     TERM,
     TEXT,
     WORD,
+    Adoption,
     Claimed,
     Entry,
+    Holding,
     Reentry,
+    Removal,
     StaleWrite,
     Version,
     Write,
@@ -29,7 +33,7 @@ from server.keys import (
 from server.store.sqlite.words import Words, is_local
 
 BATCH_WRITES = 256  # writes applied before a COMMIT; bounds how long the event loop is held
-CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL is past this
+CHECKPOINT_BYTES = 16 * 2**20  # a passive checkpoint starts when the WAL has grown by this since the last
 TARGETS_KEPT = 50_000  # row numbers of link targets remembered: they never change
 LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
@@ -52,7 +56,7 @@ _INSERT = {
     "live": "INSERT OR REPLACE INTO live (type, rid) VALUES (?,?)",
     "late": "INSERT OR REPLACE INTO late (type, stamp, rid) VALUES (?,?,?)",
 }
-Batch = Sequence[Write] | Sequence[Reentry]
+Work = Callable[[], list[Version]]
 Key = tuple[int | str, ...]
 Row = tuple[int | str, ...]
 
@@ -69,10 +73,11 @@ class _Current:
 class Writer:
     def __init__(self, connection: sqlite3.Connection, words: Words, wal: Path) -> None:
         self._db, self._words, self._wal = connection, words, wal
-        self._queue: list[tuple[Batch, asyncio.Future[list[Version]]]] = []
+        self._queue: list[tuple[Work, int, asyncio.Future[list[Version]]]] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "tiercare-commit")
         self._checkpointing: asyncio.Future[None] | None = None
+        self._checkpointed = 0  # bytes of the WAL when the last checkpoint began
         self._closed = False
         # what the batch will change in the index tables: primary key -> rest of the row, None = delete; last op wins
         self._rows: dict[str, dict[Key, Row | None]] = {table: {} for table in _INSERT}
@@ -83,11 +88,23 @@ class Writer:
         self._last_rid = int(connection.execute("SELECT coalesce(max(rid), 0) FROM res").fetchone()[0])
         self._last = int(connection.execute("SELECT coalesce(max(stamp), 0) FROM log").fetchone()[0])
 
-    async def submit(self, writes: Batch) -> list[Version]:
+    async def commit(self, writes: Sequence[Write]) -> list[Version]:
+        return await self._queued(partial(self._commit, writes), len(writes))
+
+    async def reindex(self, entries: Sequence[Reentry]) -> int:
+        return len(await self._queued(partial(self._reenter, entries), len(entries)))
+
+    async def expunge(self, removals: Sequence[Removal], writes: Sequence[Write]) -> list[Version]:
+        return await self._queued(partial(self._expunge, removals, writes), len(removals) + len(writes))
+
+    async def adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> None:
+        await self._queued(partial(self._adopt, adoptions, holdings), len(adoptions) + len(holdings))
+
+    async def _queued(self, work: Work, size: int) -> list[Version]:
         if self._closed:
             raise Unavailable("the store is closing")
         future: asyncio.Future[list[Version]] = asyncio.get_running_loop().create_future()
-        self._queue.append((writes, future))
+        self._queue.append((work, size, future))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         return await future
@@ -130,15 +147,15 @@ class Writer:
         size = 0
         try:
             while self._queue and size < BATCH_WRITES:
-                writes, future = self._queue.pop(0)
+                work, weight, future = self._queue.pop(0)
                 try:
-                    done.append((future, self._apply(writes)))
+                    done.append((future, work()))
                 except (StaleWrite, Claimed, Conflict) as refused:
                     done.append((future, refused))
                 except BaseException as error:
                     _fail(future, _unavailable(error) if isinstance(error, sqlite3.Error) else error)
                     raise
-                size += len(writes)
+                size += weight
             self._flush()
         except sqlite3.Error as error:
             self._roll_back()
@@ -175,18 +192,15 @@ class Writer:
             gone = [key for key, row in rows.items() if row is None]
             if gone:
                 self._db.executemany(_DELETE[table], gone)
-            self._db.executemany(_INSERT[table], [(*key, *row) for key, row in rows.items() if row is not None])
+            self._db.executemany(_INSERT[table], [key + row for key, row in rows.items() if row is not None])
             rows.clear()
+        self._flush_log()
+
+    def _flush_log(self) -> None:
         self._db.executemany("INSERT INTO log (stamp, rid, ver, method) VALUES (?,?,?,?)", self._log)
         self._log.clear()
 
     # ------------------------------------------------------------------------------------------- one commit
-    def _apply(self, writes: Batch) -> list[Version]:
-        reentries = [write for write in writes if isinstance(write, Reentry)]
-        if reentries:
-            return self._reenter(reentries)
-        return self._commit([write for write in writes if isinstance(write, Write)])
-
     def _commit(self, writes: Sequence[Write]) -> list[Version]:
         currents = [self._current(write.type, write.id) for write in writes]
         seen: set[tuple[str, str]] = set()
@@ -221,11 +235,64 @@ class Writer:
                 done.append(Version(entry.type, entry.id, current.version, current.stamp, current.method, current.body))
         return done
 
+    def _expunge(self, removals: Sequence[Removal], writes: Sequence[Write]) -> list[Version]:
+        """Checks everything first. SQLite puts zeros where the removed bytes lay (schema.PRAGMAS)."""
+        written = {(write.type, write.id) for write in writes}
+        rows: list[tuple[int, int]] = []
+        for type, id, versions in removals:
+            current = self._current(type, id)
+            at = current.version if current else 0
+            old = self._db.execute("SELECT ver FROM hist WHERE rid=?", (current.rid if current else 0,))
+            there = {row[0] for row in old} | ({at} if (type, id) in written else set())
+            if current is None or not there.issuperset(versions):
+                raise StaleWrite(type, id, at)
+            rows += [(current.rid, version) for version in versions]
+        made = self._commit(writes)
+        self._flush_log()
+        self._db.executemany("DELETE FROM log WHERE stamp=(SELECT stamp FROM hist WHERE rid=? AND ver=?)", rows)
+        self._db.executemany("DELETE FROM hist WHERE rid=? AND ver=?", rows)
+        return made
+
+    def _adopt(self, adoptions: Sequence[Adoption], holdings: Sequence[Holding]) -> list[Version]:
+        """Checks everything first: a refusal has changed nothing."""
+        last, numbers = self._last, dict[tuple[str, str], int]()
+        for version, _, _ in adoptions:
+            key = version.type, version.id
+            if key not in numbers:
+                current = self._current(*key)
+                numbers[key] = current.version if current else 0
+            if version.version <= numbers[key]:
+                raise StaleWrite(*key, numbers[key])
+            if version.stamp <= last:
+                raise Conflict(f"{version.type}/{version.id} has a stamp that is not later than what is here")
+            numbers[key], last = version.version, version.stamp
+        for version, before, after in adoptions:
+            current = self._current(version.type, version.id)
+            self._keep(version, current, current.rid if current else self._number_row(), before, after)
+        self._last = last
+        for claim, holder in holdings:
+            type, _, id = holder.partition("/")
+            living = self._current(type, id)
+            if living is not None and living.body is not None:
+                self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (claim, living.rid))
+        return [version for version, _, _ in adoptions]
+
     def _write(self, write: Write, current: _Current | None, rid: int) -> Version:
-        type_number = self._words.number("type", write.type)
-        version = (current.version if current else 0) + 1
+        number = (current.version if current else 0) + 1
         self._last = stamp = next_stamp(self._last)
-        body = write.draft.at(version, stamp) if write.draft else None
+        body = write.draft.at(number, stamp) if write.draft else b""
+        version = Version(write.type, write.id, number, stamp, write.method, body)
+        self._keep(version, current, rid, write.before, write.after)
+        if write.claim:
+            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
+        return version
+
+    def _keep(
+        self, new: Version, current: _Current | None, rid: int, before: Sequence[Entry], after: Sequence[Entry]
+    ) -> None:
+        """A version becomes the current one of its row."""
+        type, id, version, stamp, method, bytes = new
+        type_number, body = self._words.number("type", type), bytes or None
         if current and current.version:
             self._db.execute(
                 "INSERT INTO hist (rid, ver, stamp, method, body) VALUES (?,?,?,?,?)",
@@ -234,14 +301,14 @@ class Writer:
             self._rows["late"][type_number, current.stamp] = None
         if current:
             self._db.execute(
-                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, write.method, body, rid)
+                "UPDATE res SET ver=?, stamp=?, method=?, body=? WHERE rid=?", (version, stamp, method, body, rid)
             )
         else:
             self._db.execute(
                 "INSERT INTO res (rid, type, id, ver, stamp, method, body) VALUES (?,?,?,?,?,?,?)",
-                (rid, type_number, write.id, version, stamp, write.method, body),
+                (rid, type_number, id, version, stamp, method, body),
             )
-        self._log.append((stamp, rid, version, write.method))
+        self._log.append((stamp, rid, version, method))
         if body is None:
             self._rows["live"][type_number, rid] = None
             self._db.execute("DELETE FROM claim WHERE rid=?", (rid,))
@@ -249,46 +316,41 @@ class Writer:
             if current is None or current.body is None:
                 self._rows["live"][type_number, rid] = ()
             self._rows["late"][type_number, stamp] = (rid,)
-        self._replace_entries(rid, write.before, write.after)
-        if write.claim:
-            self._db.execute("INSERT OR REPLACE INTO claim (key, rid) VALUES (?,?)", (write.claim, rid))
-        return Version(write.type, write.id, version, stamp, write.method, body or b"")
+        self._replace_entries(rid, before, after)
 
     def _replace_entries(self, rid: int, before: Sequence[Entry], after: Sequence[Entry]) -> None:
-        rows, old = self._rows, set(before)
         if before:
-            new = set(after)
-            for entry in before:
-                if entry not in new:
-                    table, key, _ = self._row(entry, rid)
-                    rows[table][key] = None
-        for entry in after:
-            if entry not in old:
-                table, key, row = self._row(entry, rid)
-                rows[table][key] = row
+            old, new = set(before), set(after)
+            for rows, key, _ in self._rows_of([entry for entry in before if entry not in new], rid):
+                rows[key] = None
+            after = [entry for entry in after if entry not in old]
+        for rows, key, row in self._rows_of(after, rid):
+            rows[key] = row
 
-    def _row(self, entry: Entry, rid: int) -> tuple[str, Key, Row]:
-        """(table, primary key, other columns) of an entry."""
-        number = self._words.number
-        p = number("param", entry.param)
-        if entry.shape == TERM:
-            return "tok", (p, entry.key, rid, number("system", entry.scope), entry.rank), ()
-        if entry.shape == WORD:
-            return "gram", (p, entry.key, rid), ()
-        if entry.shape == LINK:
-            return "ref", (p, self._target(entry.key), rid), ()
-        if entry.shape == SPAN:
-            self._widen(p, entry)
-            return "span", (p, number("unit", entry.key), entry.low, rid, entry.high, entry.rank), ()
-        assert entry.shape == TEXT
-        raw = "" if entry.scope == entry.key else entry.scope
-        return "str", (p, entry.key, rid, raw, entry.rank), ()
+    def _rows_of(self, entries: Sequence[Entry], rid: int) -> Iterator[tuple[dict[Key, Row | None], Key, Row]]:
+        """(the rows of a table, primary key, other columns) of each entry."""
+        number, rows = self._words.number, self._rows
+        params, systems = self._words.numbered("param"), self._words.numbered("system")
+        tok, str, ref, span, gram = (rows[table] for table in ("tok", "str", "ref", "span", "gram"))
+        for shape, param, key, scope, low, high, rank in entries:
+            p = params.get(param) or number("param", param)
+            if shape == TERM:
+                yield tok, (p, key, rid, systems.get(scope) or number("system", scope), rank), ()
+            elif shape == LINK:
+                yield ref, (p, self._target(key), rid), ()
+            elif shape == SPAN:
+                self._widen(p, high - low, rank, bool(key))
+                yield span, (p, number("unit", key), low, rid, high, rank), ()
+            elif shape == WORD:
+                yield gram, (p, key, rid), ()
+            else:
+                assert shape == TEXT
+                yield str, (p, key, rid, "" if scope == key else scope, rank), ()
 
-    def _widen(self, p: int, entry: Entry) -> None:
+    def _widen(self, p: int, length: int, rank: int, in_unit: bool) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
         widest, several = self._widths.get(p, (-1, 0))
-        width = max(widest, min(entry.high - entry.low, LONGEST))
-        more = several or int(entry.rank != 0 and not entry.key)  # only spans without a unit are sorted by
+        width, more = max(widest, min(length, LONGEST)), several or int(rank != (3 if in_unit else 0))
         if (width, more) != (widest, several):
             self._widths[p] = (width, more)
             self._db.execute("INSERT OR REPLACE INTO width (p, widest, several) VALUES (?,?,?)", (p, width, more))
@@ -342,11 +404,19 @@ class Writer:
 
     # ------------------------------------------------------------------------------------------ checkpoints
     def _maybe_checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far."""
+        """Moves the WAL into the file off the request path; the writer itself only when it has grown too far.
+
+        A checkpoint of the writer leaves nothing behind unless a reader is in the way, so that the next commit begins
+        the WAL anew, which cuts the file (journal_size_limit). It never waits for the reader.
+        """
         size = self._wal.stat().st_size if self._wal.exists() else 0
+        self._checkpointed = min(self._checkpointed, size)
+        if self._checkpointing is not None and not self._checkpointing.done():
+            return
         if size > RESTART_BYTES:
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)")
-        elif size > CHECKPOINT_BYTES and (self._checkpointing is None or self._checkpointing.done()):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        elif size - self._checkpointed > CHECKPOINT_BYTES:
+            self._checkpointed = size
             path = str(self._wal).removesuffix("-wal")
             self._checkpointing = loop.run_in_executor(None, _checkpoint, path)
 

@@ -1,0 +1,174 @@
+"""Single rules of the R4 pages http and bundle that no other file shows (docs/requirements/rest.csv names them)."""
+
+import itertools
+
+import pytest
+
+from tests.client import FHIR_JSON, Fhir, bundle, done, entry, links, post, put, refused, version_of
+
+PATIENT = {"resourceType": "Patient"}
+
+
+def patient(id: str, **more: object) -> dict[str, object]:
+    return {**PATIENT, "id": id, **more}
+
+
+# -------------------------------------------------------------------------------------------- addresses and headers
+async def test_a_slash_at_the_end_of_an_address_changes_nothing(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    assert done(await fhir.get(f"Patient/{mark}/")) == done(await fhir.get(f"Patient/{mark}"))
+    assert done(await fhir.post("/", bundle("batch")))["type"] == "batch-response"
+
+
+async def test_without_accept_the_answer_is_json(face: Fhir) -> None:
+    request = face.http.build_request("GET", f"{face.base}/metadata")
+    del request.headers["accept"]
+    response = await face.http.send(request)
+    assert response.headers["content-type"].startswith(FHIR_JSON)
+    assert response.json()["resourceType"] == "CapabilityStatement"
+
+
+@pytest.mark.parametrize("accept", ["application/fhir+json", "application/fhir+xml"])
+async def test_answers_say_that_they_are_utf8(face: Fhir, accept: str) -> None:
+    response = await face.post("Patient", {**PATIENT, "name": [{"family": "王"}]}, accept=accept)
+    assert response.headers["content-type"] == f"{accept}; charset=utf-8"
+    assert "王" in response.content.decode("utf-8")
+
+
+async def test_the_version_of_fhir_may_stand_in_the_media_type(face: Fhir) -> None:
+    named = f"{FHIR_JSON}; fhirVersion=4.0"
+    created = await face.post("Patient", PATIENT, content_type=named, accept=named)
+    assert done(created, 201)["resourceType"] == "Patient"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "metadata", "GET"),
+        ("DELETE", "Patient/1/_history/1", "GET"),
+        ("POST", "Patient/1", "DELETE, GET, PATCH, PUT"),
+    ],
+)
+async def test_a_405_names_the_methods_in_allow(face: Fhir, method: str, path: str, allowed: str) -> None:
+    response = await face.send(method, path, PATIENT)
+    refused(response, 405)
+    assert response.headers["allow"] == allowed
+
+
+# ------------------------------------------------------------------------------------------------------------ writes
+async def test_writes_answer_with_etag_and_last_modified(fhir: Fhir, mark: str) -> None:
+    created = await fhir.post("Patient", PATIENT)
+    updated = await fhir.put(f"Patient/{mark}", patient(mark))
+    again = await fhir.put(f"Patient/{mark}", patient(mark, gender="male"))
+    for response, version in ((created, 1), (updated, 1), (again, 2)):
+        read = await fhir.get(f"Patient/{response.json()['id']}")
+        assert version_of(response) == version
+        if response is not updated:
+            assert response.headers["last-modified"] == read.headers["last-modified"]
+
+
+async def test_a_refused_update_leaves_the_resource_as_it_was(fhir: Fhir, mark: str) -> None:
+    before = done(await fhir.put(f"Patient/{mark}", patient(mark)))
+    refused(await fhir.put(f"Patient/{mark}", patient(mark, colour="red")), 400)
+    assert done(await fhir.get(f"Patient/{mark}")) == before
+    assert len(done(await fhir.get(f"Patient/{mark}/_history"))["entry"]) == 1
+
+
+async def test_a_delete_answers_with_the_version_of_the_deletion(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    deleted = await fhir.delete(f"Patient/{mark}")
+    assert (deleted.status_code, version_of(deleted)) == (204, 2)
+    refused(await fhir.get(f"Patient/{mark}/_history/2"), 410)
+
+
+async def test_the_statement_says_how_a_conditional_delete_works(face: Fhir) -> None:
+    resources = done(await face.get("metadata"))["rest"][0]["resource"]
+    assert {resource["conditionalDelete"] for resource in resources} == {"single"}
+
+
+# ---------------------------------------------------------------------------------------------------------- searches
+async def test_a_posted_search_takes_parameters_of_the_address_too(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(f"{mark}a", gender="male"), patient(f"{mark}b", gender="female"))
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    page = done(await fhir.post("Patient/_search?gender=male", f"_id={mark}a,{mark}b".encode(), **form))
+    assert [hit["resource"]["id"] for hit in page["entry"]] == [f"{mark}a"]
+
+
+async def test_a_search_that_finds_nothing_is_an_empty_bundle(fhir: Fhir, mark: str) -> None:
+    page = done(await fhir.get(f"Patient?_id={mark}"), 200)
+    assert (page["type"], page["total"]) == ("searchset", 0)
+    assert "entry" not in page
+    assert links(page)["self"] == f"{fhir.base}/Patient?_id={mark}"
+
+
+async def test_full_urls_of_a_page_are_the_addresses_of_the_resources(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    (hit,) = done(await fhir.get(f"Patient?_id={mark}"))["entry"]
+    assert hit["fullUrl"] == f"{fhir.base}/Patient/{mark}"
+    assert done(await fhir.get(hit["fullUrl"])) == hit["resource"]
+
+
+async def test_entries_hold_what_belongs_to_the_type_of_the_bundle(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    (hit,) = done(await fhir.get(f"Patient?_id={mark}"))["entry"]
+    (past,) = done(await fhir.get(f"Patient/{mark}/_history"))["entry"]
+    assert set(hit) == {"fullUrl", "resource", "search"}
+    assert set(past) == {"fullUrl", "resource", "request", "response"}
+
+
+# ------------------------------------------------------------------------------------------------------ transactions
+async def test_a_stale_entry_fails_the_transaction(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    stale = entry("PUT", f"Patient/{mark}", patient(mark, gender="male"), ifMatch='W/"7"')
+    issue = refused(await fhir.post("", bundle("transaction", put(patient(f"{mark}new")), stale)), 412)
+    assert issue["expression"] == ["Bundle.entry[1]"]
+    refused(await fhir.get(f"Patient/{mark}new"), 404)
+    assert version_of(await fhir.get(f"Patient/{mark}")) == 1
+
+
+async def test_entries_of_a_response_carry_etag_and_time(fhir: Fhir, mark: str) -> None:
+    answer = done(await fhir.post("", bundle("transaction", post(PATIENT), put(patient(mark)))))
+    for one in answer["entry"]:
+        response = one["response"]
+        read = done(await fhir.get("/".join(response["location"].split("/")[-4:-2])))
+        assert response["etag"] == 'W/"1"'
+        assert response["lastModified"] == read["meta"]["lastUpdated"]
+
+
+async def test_a_full_url_twice_is_refused(fhir: Fhir) -> None:
+    url = "urn:uuid:4f0a6f1c-6a0e-4c0c-9a53-3c0f6a4f7a11"
+    issue = refused(await fhir.post("", bundle("transaction", post(PATIENT, url), post(PATIENT, url))), 400)
+    assert url in issue["diagnostics"]
+
+
+@pytest.mark.parametrize("target", [b"Patient/\xff", b"Patient?_id=\xff", b"urn:\xff"])
+async def test_links_that_are_no_text_are_refused(face: Fhir, target: bytes) -> None:
+    raw = b'{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Observation","status":'
+    raw += b'"final","code":{"text":"x"},"subject":{"reference":"%b"}},"request":{"method":"POST","url":' % target
+    raw += b'"Observation"}}]}'
+    assert refused(await face.post("", raw), 400)["expression"] == ["Bundle.entry[0].resource"]
+
+
+async def test_an_id_that_is_no_text_is_refused(face: Fhir) -> None:
+    raw = b'{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Patient","id":"\xff"},'
+    raw += b'"request":{"method":"PUT","url":"Patient?identifier=nobody"}}]}'
+    assert refused(await face.post("", raw), 400)["expression"] == ["Bundle.entry[0].resource"]
+
+
+async def test_a_conditional_reference_may_be_escaped(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    raw = b'{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Observation","status":'
+    raw += b'"final","code":{"text":"x"},"subject":{"reference":"Patient\\u003f_id=%b"}},"request":' % mark.encode()
+    raw += b'{"method":"POST","url":"Observation"}}]}'
+    done(await fhir.post("", raw))
+    (hit,) = done(await fhir.get(f"Observation?subject=Patient/{mark}"))["entry"]
+    assert hit["resource"]["subject"] == {"reference": f"Patient/{mark}"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_deletes_come_first_then_creates_then_updates(empty: Fhir, order: tuple[int, ...]) -> None:
+    await empty.store(patient("gone"), patient("kept"))
+    entries = [entry("DELETE", "Patient/gone"), post(PATIENT), put(patient("kept", gender="male"))]
+    done(await empty.post("", bundle("transaction", *(entries[number] for number in order))))
+    newest = done(await empty.get("_history?_count=3"))["entry"]
+    assert [one["request"]["method"] for one in newest] == ["PUT", "POST", "DELETE"]
