@@ -21,7 +21,7 @@ from server.store.port import Store
 from tests import servers
 from tests.knowledge.search_cases import RESOURCES, Resource, criteria, texts
 
-SETTING = Setting(ZoneInfo("Asia/Shanghai"), servers.BASE)
+SETTING = Setting(ZoneInfo("Asia/Shanghai"), servers.BASE, "content")
 TYPES = ("Patient", "Observation", "ServiceRequest")
 # what leads from one type to another: (searched, first part of the name, type arrived at)
 STEPS = [
