@@ -44,8 +44,6 @@ ADDRESSES = [
     row("GET Organization/$everything", 501, "not-supported", "$everything"),
     row("POST Patient/1/$match", 501, "not-supported", "$match", PATIENT),
     row("GET $nope", 501, "not-supported", "$nope"),
-    row("GET ", 501, "not-supported", "http.method"),
-    row("GET _search", 501, "not-supported", "_search"),
     row("PATCH Patient/1", 404, "not-found", "Patient", b"[]", content_type="application/json-patch+json"),
 ]
 

@@ -6,7 +6,7 @@ they refer to. With many of either the type is walked and each row probed.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.keys import All, Any, Backlinked, Begins, Ids, Link, Linked, Span, Stamped, Term, Test, Text, Together, Word
@@ -132,7 +132,7 @@ class Drivers:
         rest = self.criteria.occurrence(occurrence, "a")
         return Driver(f"{table} a", f"{where} AND {rest.text}", [*args, *rest.args], in_order)
 
-    def _by_targets(self, tests: "Iterable[Link | Linked]") -> list[Driver]:
+    def _by_targets(self, tests: "Sequence[Link | Linked]") -> list[Driver]:
         """Links of one parameter, to targets that are named or to the few that pass."""
         param, parts = "", list[Sql]()
         for test in tests:
@@ -148,7 +148,8 @@ class Drivers:
         if len(parts) == 1 and parts[0].text == "?":
             return [Driver("ref a", "a.p=? AND a.k=?", args, True)]
         if all(part.text == "?" for part in parts):
-            return [Driver("ref a", f"a.p=? AND a.k IN ({','.join('?' * len(parts))})", args, True)]
+            named = [test for test in tests if isinstance(test, Link)]
+            return [Driver("ref a", f"a.p=? AND a.k IN ({','.join('?' * len(parts))})", args, True, self._each(named))]
         union = " UNION ALL ".join("SELECT ?" if part.text == "?" else part.text for part in parts)
         return [Driver("ref a", f"a.p=? AND a.k IN ({union})", args, True)]
 
@@ -203,4 +204,8 @@ class Drivers:
             each = [self.criteria.rows(term, "a") for term in terms]
             where += f" AND ({' OR '.join(condition for _, condition, _ in each)})"
             args += [arg for _, _, some in each for arg in some]
-        return Driver("tok a", where, args, True)
+        return Driver("tok a", where, args, True, self._each(terms))
+
+    def _each(self, tests: "Sequence[Link | Term]") -> tuple[Driver, ...]:
+        """One driver for each: SQLite puts the rows of an IN in order by sorting them all."""
+        return tuple(self._leaf(test, True) for test in tests) if 1 < len(tests) <= ALTERNATIVES else ()

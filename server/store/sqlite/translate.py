@@ -59,7 +59,7 @@ class Translator:
         leads = driver.either or (driver,)
         probe = self._criteria.probe(choice.rest, type, "a.rid")
         after, after_args = (" AND a.rid<?", [select.after[-1]]) if select.after is not None else ("", [])
-        parts = [f"SELECT DISTINCT a.rid FROM {d.source} WHERE {d.where} AND {probe.text}{after}" for d in leads]
+        parts = [f"SELECT DISTINCT a.rid AS rid FROM {d.source} WHERE {d.where} AND {probe.text}{after}" for d in leads]
         args = [arg for d in leads for arg in (*d.args, *probe.args, *after_args)]
         return Sql(
             "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid FROM ("
