@@ -11,6 +11,7 @@ from server.interaction.patch import MIMES
 from server.model import tables
 from server.search.include import references
 from server.search.index import left_out
+from server.search.words import switched_off
 
 SOFTWARE = "tiercare"
 INTERACTIONS = (
@@ -70,8 +71,8 @@ def _reverse_includes(type: str) -> list[str]:
 
 def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
     parameters = tables.search_parameters(type)
-    missing = left_out(type)
-    usable = [parameters[code] for code in sorted(parameters) if code not in missing]
+    missing, off = left_out(type), switched_off(api.setting)
+    usable = [parameters[code] for code in sorted(parameters) if code not in missing and code not in off]
     found: dict[str, Any] = {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",

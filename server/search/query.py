@@ -244,7 +244,7 @@ def _words(query: Query, name: str, value: str, setting: Setting) -> None:
     _plain(name)
     if name not in tables.search_parameters(query.type):
         raise chain.Unknown(f"{query.type} has no search parameter '{name}'")
-    if setting.text != "content" and (name == "_content" or setting.text == "off"):
+    if name in words.switched_off(setting):
         raise NotSupported(f"'{name}' is switched off on this server (setting text_search)", name)
     alternatives: list[Test] = []
     for one in split(value, ","):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from server.search.kinds.kind import Setting
 from server.search.kinds.string import normal
 
 _TAG = re.compile(r"<[^>]*>")
@@ -17,6 +18,13 @@ _HAN = "\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020
 _RUN = re.compile(rf"([{_HAN}]+)|([^\W{_HAN}]+)")
 _WORD_MAX = 64  # characters kept of a word
 _NO_TEXT = frozenset({"data", "id", "reference", "url", "system", "fullUrl", "div", "hash", "contentType"})
+
+
+def switched_off(setting: Setting) -> frozenset[str]:
+    """Which of `_text` and `_content` this server does not index."""
+    return {"off": frozenset({"_text", "_content"}), "narrative": frozenset({"_content"})}.get(
+        setting.text, frozenset()
+    )
 
 
 def words(text: str) -> Iterator[str]:

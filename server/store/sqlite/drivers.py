@@ -176,6 +176,8 @@ class Drivers:
         terms = [test for test in tests if isinstance(test, Term) and test.key is not None]
         if len(terms) == len(tests) and len({test.param for test in terms}) == 1:
             return [self._by_keys(terms)]
+        if len(tests) > ALTERNATIVES:
+            return []
         parts = list[Sql]()
         for test in tests:
             part = self.few(test, type)
@@ -187,8 +189,6 @@ class Drivers:
 
     def _merged(self, tests: tuple[Test, ...], type: int) -> list[Driver]:
         """All rows of the alternatives, when each can lead and comes in rid order. A row may stand in several."""
-        if len(tests) > ALTERNATIVES:
-            return []
         possible = [[d for d in self._drivers(test, type) if d.in_order and not d.either] for test in tests]
         if not all(possible):
             return []
