@@ -13,6 +13,7 @@ from adapters.runner import Conversion
 if TYPE_CHECKING:  # HTTP and the table are loaded when a command needs them
     from adapters.delivery import Target
     from adapters.feeding import Report
+    from adapters.gateway.configuration import Configuration
 
 Send = Annotated[str, typer.Option("--send", metavar="URL", help="FHIR base URL of the server to send to.")]
 AdapterName = Annotated[str, typer.Option("--adapter", metavar="NAME", help="Do not guess the format.")]
@@ -23,6 +24,7 @@ def convert(
     send: Send = "",
     adapter: AdapterName = "",
     explain: Annotated[bool, typer.Option("--explain", help="Tell where each element came from.")] = False,
+    site: Annotated[Path | None, typer.Option("--site", metavar="FILE", help="A site's override file (TOML).")] = None,
 ) -> None:
     """Converts a file and prints the transaction Bundle: one message, the Bundle; several, a JSON array of Bundles.
 
@@ -33,8 +35,8 @@ def convert(
     from adapters.wire import to_json
 
     try:
-        conversions = read(file, adapter)
-    except Unreadable as error:
+        conversions = read(file, adapter) if site is None else _at_site(file, adapter, site)
+    except (Unreadable, ValueError) as error:
         _give_up(str(error))
     bundles = [conversion.transaction for conversion in conversions]
     sys.stdout.buffer.write(to_json(bundles[0] if len(bundles) == 1 else bundles, indent=2) + b"\n")
@@ -84,57 +86,57 @@ def listen(
 ) -> None:
     """Takes messages by MLLP and HTTP, sends them to a FHIR server, and acknowledges after its commit; until Ctrl-C.
 
+    `tiercare gateway` does more: several sources and destinations, folders, a journal that outlives a crash.
+
     An HL7 v2 message is answered AA when its resources are stored, AE when it is at fault (its raw bytes are kept),
     AR when the server is out of reach or the type is not supported.
     """
-    import asyncio
-    import logging
-    import signal
+    from tempfile import TemporaryDirectory
+
+    from adapters.gateway.commands import serve
 
     if mllp is None and http is None:
         _give_up("say where to listen: --mllp PORT, --http PORT, or both")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    target = _target(send)
+    _target(send).close()
     if allow_open:
         typer.echo(f"WARNING: {host} takes messages from anyone who reaches it", err=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    with TemporaryDirectory(prefix="tiercare-listen-") as folder:
+        serve(_simple(send, {"mllp": mllp, "http": http}, host, allow_open, Path(folder)))
+
+
+def _simple(url: str, ports: dict[str, int | None], host: str, allow_open: bool, folder: Path) -> "Configuration":
+    """The gateway's simple form: one destination, answers after its commit, so the journal need not outlive it."""
+    from adapters.engine.engine import Source
+    from adapters.engine.retention import Retention
+    from adapters.gateway.configuration import Configuration, Input, Output, options
+
+    inputs = [
+        Input(
+            Source(kind, kind, ("server",), "committed"),
+            options(kind, host=host, port=port, allow_open=allow_open, enhanced=False),
+        )
+        for kind, port in ports.items()
+        if port is not None
+    ]
+    server = Output("server", url.rstrip("/"))
+    return Configuration(folder / "journal.sqlite", 1 << 30, Retention({"delivered": 3600.0}), (server,), tuple(inputs))
+
+
+def _at_site(file: Path, name: str, site: Path) -> list[Conversion]:
+    """The conversions of a file by an adapter with a site's overrides. Raises ValueError for a file that is wrong."""
+    from adapters.contract import Configurable
+    from adapters.registry import NoAdapter, choose
+    from adapters.runner import convert as convert_content
+    from adapters.runner import now
+
     try:
-        asyncio.run(_listen(host, mllp, http, target, allow_open))
-    except KeyboardInterrupt:
-        pass
-    except OSError as error:
-        _give_up(f"cannot listen on {host}: {error.strerror or error}")
-    except ValueError as error:  # an address that is not loopback
-        _give_up(str(error))
-    finally:
-        target.close()
-
-
-async def _listen(host: str, mllp: int | None, http: int | None, target: "Target", allow_open: bool) -> None:
-    """Both listeners until a KeyboardInterrupt. A message cut off by it has no answer: its sender sends it again."""
-    import asyncio
-    import contextlib
-    import socket
-
-    from adapters.listeners.hl7v2_receiver import Receiver
-    from adapters.listeners.http_intake import Intake, http_server
-    from adapters.listeners.mllp import serve_mllp
-
-    receiver = Receiver(target)
-    async with contextlib.AsyncExitStack() as stack:
-        if mllp is not None:
-            listener = await serve_mllp(host, mllp, receiver.handle, refuse=receiver.refuse, allow_open=allow_open)
-            stack.callback(listener.close)
-            typer.echo(f"HL7 v2 over MLLP on {host}:{listener.sockets[0].getsockname()[1]}, to {target.base}")
-        if http is not None:
-            server = http_server(host, http, Intake(receiver.handle, target), allow_open=allow_open)
-            bound = socket.create_server((host, http), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-            at = f"http://{host}:{bound.getsockname()[1]}"
-            typer.echo(f"POST {at}/hl7v2 (HL7 v2) and {at}/feed (all formats), to {target.base}")
-            await server.serve(sockets=[bound])
-        else:
-            await asyncio.Event().wait()
+        content, overrides = file.read_bytes(), site.read_text("utf-8")
+        chosen = choose(content, file.name, name)
+    except (OSError, NoAdapter) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(chosen, Configurable):
+        raise ValueError(f"the adapter {chosen.name} takes no site file")
+    return convert_content(content, file.name, chosen.configured([(site.name, overrides)]), now())
 
 
 def _tell(file: Path, conversion: Conversion, explain: bool) -> None:
@@ -144,6 +146,13 @@ def _tell(file: Path, conversion: Conversion, explain: bool) -> None:
             typer.echo(f"{file}: {problem.severity}: {sentence(problem)}", err=True)
     if explain and conversion.mapped is not None:
         _print_trace(conversion)
+        leaves = conversion.mapped.leaves
+        if leaves is not None:
+            share = 100 * leaves.mapped / leaves.present if leaves.present else 100.0
+            counts = f"{leaves.present} present, {leaves.mapped} mapped ({share:.1f} %), {len(leaves.listed)} listed"
+            typer.echo(f"{file}: components: {counts}", err=True)
+            for place, line, reason in leaves.listed:
+                typer.echo(f"{file}: listed: line {line}, {place}: {reason}", err=True)
 
 
 def _print_trace(conversion: Conversion) -> None:

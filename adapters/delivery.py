@@ -28,6 +28,7 @@ from adapters.wire import to_json
 Change = Literal["created", "updated", "unchanged"]
 TIMEOUT_SECONDS = 60.0
 _MESSAGE_AT_FAULT = frozenset({400, 409, 412, 413, 422})
+_TAKES_NOTHING = frozenset({401, 403, 404, 405, 408, 429, 502, 503, 504})
 _CLOCK_SLACK = timedelta(seconds=2)  # the Date header counts whole seconds
 
 
@@ -42,11 +43,15 @@ class Written:
 
 @dataclass(slots=True)
 class Delivery:
-    """status stored: the server has it. refused: the raw message only, `problems` say why. again: nothing is done."""
+    """status stored: the server has it. refused: the raw message only, `problems` say why. again: nothing is done.
+
+    `reached` False: the server takes nothing from us at present, whatever the message is.
+    """
 
     status: Literal["stored", "refused", "again"]
     written: list[Written] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    reached: bool = True
 
     def counts(self) -> Counter[str]:
         return Counter(entry.change for entry in self.written)
@@ -55,9 +60,9 @@ class Delivery:
 class Target:
     """A FHIR server. `client` may bring its own transport (tests, one process), TLS settings or headers."""
 
-    def __init__(self, base: str, client: httpx.Client | None = None) -> None:
+    def __init__(self, base: str, client: httpx.Client | None = None, timeout: float = TIMEOUT_SECONDS) -> None:
         self.base = base.rstrip("/")
-        self._client = client or httpx.Client(timeout=TIMEOUT_SECONDS)
+        self._client = client or httpx.Client(timeout=timeout)
 
     def close(self) -> None:
         self._client.close()
@@ -75,7 +80,7 @@ class Target:
             return self._read(conversion.transaction, answer)
         reasons = _reasons(answer)
         if answer.status_code not in _MESSAGE_AT_FAULT:
-            return Delivery("again", problems=reasons)
+            return Delivery("again", problems=reasons, reached=answer.status_code not in _TAKES_NOTHING)
         if conversion.failed:  # it was the raw message only already
             return Delivery("refused", problems=reasons)
         raw = self._post(conversion.refused(reasons).transaction)
@@ -111,7 +116,8 @@ class Target:
             return self._client.post(self.base, content=to_json(transaction), headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
-            return Delivery("again", problems=[Problem("error", "transient", f"{self.base} cannot be reached: {why}")])
+            problem = Problem("error", "transient", f"{self.base} cannot be reached: {why}")
+            return Delivery("again", problems=[problem], reached=False)
 
     def _read(self, transaction: Resource, answer: httpx.Response) -> Delivery:
         body = _json(answer)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import cast
 
-from adapters.contract import Adapter, Mapped, Parsed, Problem, Resource
+from adapters.contract import Adapter, Identifying, Identity, Mapped, Parsed, Problem, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,19 @@ class Conversion:
         return replace(self, problems=problems, transaction=transaction, refusal=list(reasons))
 
 
+def read_broken(content: bytes, adapter: Adapter, reason: str, recorded: str) -> Conversion:
+    """The conversion of bytes that are no whole message, for this reason: they are kept, and nothing else."""
+    problem = Problem("error", "structure", reason, line=1)
+    found = adapter.parse(content, "")
+    parsed = Parsed(content, found[0].content_type if found else "application/octet-stream", None, [problem])
+    return Conversion(adapter, parsed, None, [problem], adapter.bundle(parsed, None, [problem], recorded), recorded)
+
+
+def convert_one(parsed: Parsed, adapter: Adapter, recorded: str) -> Conversion:
+    """One message of a content that was parsed already."""
+    return _one(adapter, parsed, recorded)
+
+
 def convert(content: bytes, file_name: str, adapter: Adapter, recorded: str) -> list[Conversion]:
     """Every message of the content, in order. `recorded` is a FHIR instant (see `now`)."""
     return [_one(adapter, parsed, recorded) for parsed in adapter.parse(content, file_name)]
@@ -53,6 +67,13 @@ def _one(adapter: Adapter, parsed: Parsed, recorded: str) -> Conversion:
     elif not any(problem.severity in ("fatal", "error") for problem in problems):
         problems.append(Problem("fatal", "structure", "the message could not be read", line=parsed.line))
     return Conversion(adapter, parsed, mapped, problems, adapter.bundle(parsed, mapped, problems, recorded), recorded)
+
+
+def identify(parsed: Parsed, adapter: Adapter) -> Identity:
+    """What tells the message from others; the bytes alone where the adapter has no more to say."""
+    if not hasattr(adapter, "identify"):
+        return Identity("", parsed.raw)
+    return cast(Identifying, adapter).identify(parsed)
 
 
 def now() -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from adapters.cda import bundle as _bundle
 from adapters.cda import map as _map
 from adapters.cda import parse as _parse
-from adapters.contract import Mapped, Parsed, Problem, Resource
+from adapters.cda.identity import identify
+from adapters.contract import Identity, Mapped, Parsed, Problem, Resource
 
 
 class CdaAdapter:
@@ -21,6 +22,9 @@ class CdaAdapter:
 
     def parse(self, content: bytes, name: str) -> list[Parsed]:
         return _parse.parse(content, name)
+
+    def identify(self, parsed: Parsed) -> Identity:
+        return identify(parsed)
 
     def map(self, record: Any) -> Mapped:
         return _map.map_document(record)

@@ -1,15 +1,17 @@
-"""Acknowledgments in original mode: AA, AE or AR, MSA-2 byte for byte MSH-10, ERR naming segment, field and line.
+"""Acknowledgments: AA, AE, AR, CA or CE, MSA-2 byte for byte MSH-10, ERR naming segment, field and line.
 
-AA  the server has committed what the message says.
+AA  the message is taken: by the journal or by the server, as its source is set.
 AE  the content is at fault: sending it again unchanged does not help. The raw message is kept.
-AR  the message type is not supported (kept), or the server is out of reach (not kept: send it again).
+AR  the message type is not supported (kept), or it could not be taken just now (not kept: send it again).
+CA  enhanced mode: the message is safe here, whatever its content. CE: it is not; send it again.
 """
 
 import re
 from collections.abc import Sequence
 
 from adapters.contract import Problem
-from adapters.hl7v2.message import Delimiters, Line, Message
+from adapters.hl7v2.delimiters import Delimiters
+from adapters.hl7v2.message import Line, Message
 from adapters.kit.transaction import sentence
 
 APPLICATION = "TIERCARE"
@@ -28,6 +30,7 @@ _CONDITIONS = {
     "duplicate": ("205", "Duplicate key identifier"),
     "too-long": ("102", "Data type error"),
 }
+_POSITIVE = ("AA", "CA")
 _INTERNAL = ("207", "Application internal error")
 _PLACE = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})(?:-(?P<field>\d+))?(?:\[(?P<rep>\d+)\])?(?:\.(?P<component>\d+))?")
 
@@ -51,11 +54,25 @@ def acknowledge(message: Message | None, code: str, problems: Sequence[Problem],
     marks = message.delimiters
     escape = message.escapes.encode
     errors = [problem for problem in problems if problem.severity in ("fatal", "error")]
-    text = [escape(sentence(errors[0])[:_TEXT_MAX])] if errors and code != "AA" else []
+    text = [escape(sentence(errors[0])[:_TEXT_MAX])] if errors and code not in _POSITIVE else []
     segments = [_header(message, at, number), ["MSA", code, message.header.raw(10), *text]]
-    if code != "AA":
+    if code not in _POSITIVE:
         segments += [_error(message, marks, problem) for problem in errors[:_SHOWN_ERRORS]]
     return "".join(marks.field.join(fields) + "\r" for fields in segments).encode(message.charset, "replace")
+
+
+def is_enhanced(message: Message | None) -> bool:
+    """Whether the sender asks for enhanced mode: MSH-15 or MSH-16 says something."""
+    return message is not None and any(message.header.raw(field).strip() for field in (15, 16))
+
+
+def asked(message: Message | None, field: int, code: str = "") -> bool:
+    """Whether MSH-15 or MSH-16 (table 0155: AL, NE, ER, SU) asks for an answer with this code; without a code, whether
+    it may ask for any. Nothing in it, where the other field says something, means NE."""
+    condition = message.header.raw(field).strip().upper() if message is not None else ""
+    if not code:
+        return condition in ("AL", "ER", "SU")
+    return condition == "AL" or condition == ("SU" if code in _POSITIVE else "ER")
 
 
 def is_acknowledgment(message: Message) -> bool:

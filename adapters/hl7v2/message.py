@@ -1,110 +1,49 @@
-"""The HL7 v2 message as text: delimiters, segments, fields, repetitions, components, escapes; split when asked for.
+"""The HL7 v2 message as text: segments, fields, repetitions, components; split when asked for.
 
 A message is split into segments once; a field is split into repetitions and components only when a rule reads it.
-Every read is remembered, so that what no rule has read can be listed (`Segment.unread`).
+Every read is remembered, so that what no rule has read can be listed (`Segment.leaves`).
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from adapters.hl7v2.delimiters import Delimiters, Escapes, escapes_of
+from adapters.kit import codes
 
 NULL = '""'
 """HL7 null: the sender says that the element has no value (delete it), which is not the same as saying nothing."""
 
 SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_PLACEHOLDER = 12  # characters of the longest thing that says "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Delimiters:
-    """MSH-1 and MSH-2. '' = the sender does not use this delimiter (MSH-2 may be shorter than four characters)."""
-
-    field: str = "|"
-    component: str = "^"
-    repetition: str = "~"
-    escape: str = "\\"
-    subcomponent: str = "&"
-    truncation: str = ""
-
-    @classmethod
-    def of(cls, header: str) -> "Delimiters":
-        """Those of a segment that begins with MSH, FHS or BHS and at least a field separator."""
-        field = header[3]
-        encoding = header[4:].split(field, 1)[0][:5]
-        return cls(field, *(encoding[i : i + 1] for i in range(5)))
-
-    @property
-    def encoding(self) -> str:
-        """MSH-2."""
-        return self.component + self.repetition + self.escape + self.subcomponent + self.truncation
+def said(text: str) -> str:
+    """The text, or '' when it only says that there is nothing (`无`, `-`, `同上` = as above, which has no referent)."""
+    return text.strip() if len(text) > _PLACEHOLDER else _short(text)
 
 
-class Escapes:
-    r"""The escape sequences of one message: \F\ \S\ \T\ \R\ \E\ \P\ \.br\ \.sp\ \H\ \N\ and \X..\ in its charset.
+def _clean(text: str) -> str:
+    """Without the control characters that no FHIR string may hold."""
+    return _CONTROLS.sub("", text)
 
-    What is not known (\Cxxyy\, \Z..\, a lone escape character) stays as it was written.
-    """
 
-    def __init__(self, delimiters: Delimiters, charset: str) -> None:
-        self._escape, self._charset = delimiters.escape, charset
-        self._plain = {
-            "F": delimiters.field,
-            "S": delimiters.component,
-            "T": delimiters.subcomponent or "&",
-            "R": delimiters.repetition,
-            "E": delimiters.escape,
-            "P": delimiters.truncation or "#",
-            "H": "",
-            "N": "",
-        }
-        mark = re.escape(delimiters.escape)
-        self._pattern = re.compile(f"{mark}([^{mark}]*){mark}") if mark else None
-        in_use = {
-            "F",
-            "S",
-            "R",
-            "E",
-            *("T" if delimiters.subcomponent else ""),
-            *("P" if delimiters.truncation else ""),
-        }
-        self._codes = {value: code for code, value in self._plain.items() if code in in_use}
-        self._special = re.compile("[" + re.escape("".join(self._codes)) + "\r\n]")
+@lru_cache(maxsize=8192)
+def _short(text: str) -> str:
+    return "" if not text or codes.absent(text) or text.strip() == "同上" else text.strip()
 
-    def decode(self, text: str) -> str:
-        if not self._escape or self._escape not in text or self._pattern is None:
-            return text
-        out, at = [], 0
-        while (match := self._pattern.search(text, at)) is not None:
-            meaning = self._meaning(match[1])
-            out.append(text[at : match.start()])
-            if meaning is None:  # not a sequence: the second escape character may begin one
-                out.append(text[match.start() : match.end() - 1])
-                at = match.end() - 1
-            else:
-                out.append(meaning)
-                at = match.end()
-        return "".join(out) + text[at:]
 
-    def encode(self, text: str) -> str:
-        """Text that decodes to itself; line ends become \\.br\\, for a segment cannot hold them."""
-        if not self._escape:
-            return re.sub(r"[\r\n]+", " ", text)
-        text = text.replace("\r\n", "\n")
-        return self._special.sub(lambda m: f"{self._escape}{self._codes.get(m[0], '.br')}{self._escape}", text)
+class Leaf(NamedTuple):
+    """A component that says something. `read`: a rule has looked at it."""
 
-    def _meaning(self, sequence: str) -> str | None:
-        plain = self._plain.get(sequence)
-        if plain is not None:
-            return plain
-        if sequence in (".br", ".ce") or re.fullmatch(r"\.sp\d*", sequence):
-            return "\n" * int(sequence[3:] or 1) if sequence.startswith(".sp") else "\n"
-        if re.fullmatch(r"\.(fi|nf|in[+-]?\d+|ti[+-]?\d+|sk\d*)", sequence):
-            return " " if sequence.startswith(".sk") else ""
-        if re.fullmatch(r"X([0-9A-Fa-f]{2})+", sequence):
-            try:
-                return bytes.fromhex(sequence[1:]).decode(self._charset)
-            except UnicodeDecodeError:
-                return None
-        return None
+    place: str  # `PID-3[2].1`
+    value: str  # the place of its repetition, as traces name it: `PID-3[2]`
+    line: int
+    text: str
+    read: bool
 
 
 class Value:
@@ -113,54 +52,89 @@ class Value:
     Reading gives text: unescaped, blanks trimmed, '' for absent and for NULL (`null` tells the two apart).
     """
 
-    __slots__ = ("_components", "_segment", "field", "repetition", "text")
+    __slots__ = ("_components", "_inside", "_segment", "field", "repetition", "text")
 
     def __init__(self, segment: "Segment", field: int, repetition: int, text: str) -> None:
         self._segment, self.field, self.repetition, self.text = segment, field, repetition, text
         self._components: list[str] | None = None
+        self._inside = 0  # the component whose subcomponents these are
 
     @property
     def place(self) -> str:
-        suffix = f"[{self.repetition + 1}]" if self.repetition else ""
-        return f"{self._segment.name}-{self.field}{suffix}"
+        segment = self._segment
+        if self.repetition or segment._moved:
+            return segment.place(self.field, self.repetition)
+        return f"{segment.own_name}-{self.field}"
 
     @property
     def line(self) -> int:
-        return self._segment.line
+        segment = self._segment
+        return segment.line_of(self.field) if segment._moved else segment.line
 
     @property
     def null(self) -> bool:
-        self._segment.note(self.field)
+        self._segment.note(self.field, 0, self.repetition)
         return self.text.strip() == NULL
 
     @property
     def whole(self) -> str:
         """The repetition as one text, not split into components (ST, TX, FT)."""
-        self._segment.note(self.field)
-        return "" if self.text.strip() == NULL else self._segment.escapes.decode(self.text).strip()
+        self._segment.note(self.field, self._inside, self.repetition)
+        return "" if self.text.strip() == NULL else _clean(self._segment.escapes.decode(self.text)).strip()
 
     def component(self, number: int, sub: int = 1) -> str:
         """Component `number`, its subcomponent `sub`; both from 1."""
-        if not self.text:
+        text = self.text
+        if not text:
             return ""
-        self._segment.note(self.field, number)
-        parts = self.components()
+        segment = self._segment
+        if segment._moved:
+            segment.note(self.field, self._inside or number, self.repetition)
+        else:
+            segment._read.add((self.field << 40) | (self.repetition << 20) | (self._inside or number))
+        parts = self._components or self.components()
         if number > len(parts):
             return ""
         text = parts[number - 1]
-        mark = self._segment.delimiters.subcomponent
+        if not text:
+            return ""
+        mark = segment.delimiters.subcomponent
         if mark and mark in text:
             subs = text.split(mark)
             text = subs[sub - 1] if sub <= len(subs) else ""
         elif sub > 1:
             return ""
         text = text.strip()
-        return "" if text == NULL else self._segment.escapes.decode(text).strip()
+        if text == NULL:
+            return ""
+        if segment.delimiters.escape in text:
+            text = segment.escapes.decode(text).strip()
+        return text if text.isprintable() else _clean(text)
+
+    def said(self, number: int = 1, sub: int = 1) -> str:
+        """A component without what only says that there is nothing (`-`, `/`, `无`)."""
+        text = self.component(number, sub)
+        return text if not text or len(text) > _PLACEHOLDER else _short(text)
+
+    def all_said(self, first: int, last: int) -> list[str]:
+        """What components `first` to `last` say, '' for those that say nothing."""
+        there = min(last, len(self._components or self.components()))
+        found = [self.said(number) for number in range(first, there + 1)]
+        return found + [""] * (last - first + 1 - len(found))
 
     def taken(self) -> "Value":
         """Notes that a table look-up has used up the whole value, its words and its system included."""
-        self._segment.note(self.field)
+        self._segment.note(self.field, 0, self.repetition)
         return self
+
+    def part(self, number: int) -> "Value":
+        """A component that is itself composite (a CX or HD inside another type), its subcomponents as components."""
+        parts = self.components()
+        inner = Value(self._segment, self.field, self.repetition, parts[number - 1] if number <= len(parts) else "")
+        inner._inside = number
+        mark = self._segment.delimiters.subcomponent
+        inner._components = inner.text.split(mark) if mark else [inner.text]
+        return inner
 
     def components(self) -> list[str]:
         """The raw components; reading them is not noted."""
@@ -177,66 +151,136 @@ class Value:
 class Segment:
     """One segment. `line` is its first line in the message, from 1; `number` its place among those of its name."""
 
-    __slots__ = ("_fields", "_read", "delimiters", "escapes", "line", "name", "number", "text")
+    __slots__ = ("_fields", "_moved", "_read", "delimiters", "escapes", "line", "name", "number", "own_name", "text")
 
     def __init__(self, name: str, text: str, line: int, number: int, delimiters: Delimiters, escapes: Escapes) -> None:
         self.name, self.text, self.line, self.number = name, text, line, number
         self.delimiters, self.escapes = delimiters, escapes
         self._fields: list[str] | None = None
-        self._read: set[tuple[int, int]] = set()
+        self._read: set[int] = set()  # what rules have read, each by `_spot`
+        self._moved: dict[int, tuple[str, Segment]] = {}  # fields that stand elsewhere: their place, their segment
+        self.own_name = name
 
-    def raw(self, field: int) -> str:
-        """The text of a field as it was sent; '' if there is none. Reading it is not noted."""
+    def fields(self) -> list[str]:
+        """The raw fields, 0 being the name."""
         if self._fields is None:
             self._fields = self.text.split(self.delimiters.field)
             if self.name in ("MSH", "FHS", "BHS"):  # the separator itself is field 1
                 self._fields.insert(1, self.delimiters.field)
-        return self._fields[field] if field < len(self._fields) else ""
+        return self._fields
+
+    def raw(self, field: int) -> str:
+        """The text of a field as it was sent; '' if there is none. Reading it is not noted."""
+        fields = self._fields or self.fields()
+        return fields[field] if field < len(fields) else ""
 
     def values(self, field: int) -> list[Value]:
         """The repetitions of a field that say anything."""
         text = self.raw(field)
-        mark = self.delimiters.repetition
-        if not text.strip():
+        if not text or not text.strip():
             return []
-        parts = text.split(mark) if mark and mark in text else [text]
-        return [value for i, part in enumerate(parts) if (value := Value(self, field, i, part))]
+        mark = self.delimiters.repetition
+        if not mark or mark not in text:
+            return [Value(self, field, 0, text)]
+        return [value for i, part in enumerate(text.split(mark)) if (value := Value(self, field, i, part))]
 
     def value(self, field: int) -> Value:
         """The first repetition of a field; an empty value when there is none."""
         text = self.raw(field)
         mark = self.delimiters.repetition
-        return Value(self, field, 0, text.split(mark, 1)[0] if mark else text)
+        return Value(self, field, 0, text.split(mark, 1)[0] if mark and mark in text else text)
 
-    def note(self, field: int, component: int = 0) -> None:
-        """Remembers that a rule has read one component of a field; 0 = all of it."""
-        self._read.add((field, component))
+    def place(self, field: int, repetition: int = 0) -> str:
+        moved = self._moved.get(field)
+        name = moved[0] if moved else f"{self.own_name}-{field}"
+        return f"{name}[{repetition + 1}]" if repetition else name
+
+    def line_of(self, field: int) -> int:
+        moved = self._moved.get(field)
+        return moved[1].line if moved else self.line
+
+    def take(self, field: int, text: str, origin: str, source: "Segment") -> None:
+        """Gives a field the text that a site sends elsewhere (`origin`, a field of `source`); its place stays there."""
+        fields = self.fields()
+        fields.extend([""] * (field + 1 - len(fields)))
+        fields[field] = text
+        self._moved[field] = (origin, source)
+
+    def rename(self, standard: str) -> None:
+        """Makes the rules read a site's own segment as a standard one; its places keep the sender's name."""
+        self.name = standard
+
+    def note(self, field: int, component: int = 0, repetition: int = 0) -> None:
+        """Remembers that a rule has read one component of a repetition; 0 = all of it."""
+        if self._moved and field in self._moved:
+            origin, source = self._moved[field]
+            source._read.add(_spot(int(origin.partition("-")[2]), repetition, component))
+        self._read.add((field << 40) | (repetition << 20) | component)
 
     @property
     def touched(self) -> bool:
         """Whether any rule has read anything of it."""
         return bool(self._read)
 
-    def unread(self) -> Iterator[tuple[str, str]]:
-        """(place, text) of every field or component that says something and that no rule has read."""
-        self.raw(0)
-        fields = {field for field, _ in self._read}
-        for number in range(2 if self.name == "MSH" else 1, len(self._fields or ())):
-            text = self.raw(number).strip()
-            if not text or text == NULL or (number, 0) in self._read:
-                continue
-            if number not in fields:
-                yield f"{self.name}-{number}", text
-                continue
-            yield from self._unread_components(number)
+    def leaves(self) -> Iterator[Leaf]:
+        """Every component that says anything, NULL left out."""
+        for number, repetition, part in self.parts():
+            place = self.place(number, repetition)
+            parts = self.components(part)
+            for at, content in enumerate(parts, 1):
+                content = content.strip()
+                if content and content != NULL:
+                    name = place if len(parts) == 1 else f"{place}.{at}"
+                    yield Leaf(name, place, self.line, content, self.was_read(number, repetition, at))
 
-    def _unread_components(self, number: int) -> Iterator[tuple[str, str]]:
-        seen: set[int] = set()
-        for value in self.values(number):
-            for position, part in enumerate(value.components(), 1):
-                if part.strip() not in ("", NULL) and position not in seen and (number, position) not in self._read:
-                    seen.add(position)
-                    yield f"{self.name}-{number}.{position}", part.strip()
+    def tally(self, traced: set[tuple[int | None, str]]) -> tuple[int, int, list[Leaf]]:
+        """(how many components say something, how many of them are mapped, the others). Mapped: a rule has read it, and
+        the place of its repetition is among the traced (line, place)."""
+        present = mapped = 0
+        rest: list[Leaf] = []
+        read, mark, line = self._read, self.delimiters.component, self.line
+        for number, repetition, text in self.parts():
+            spot = (number << 40) | (repetition << 20)
+            place = self.place(number, repetition) if repetition else f"{self.own_name}-{number}"
+            landed, whole = (line, place) in traced, spot in read
+            parts = text.split(mark) if mark and mark in text else [text]
+            for at, part in enumerate(parts, 1):
+                if not part or part == NULL or part.isspace():
+                    continue
+                present += 1
+                seen = whole or spot | at in read
+                if landed and seen:
+                    mapped += 1
+                else:
+                    name = f"{place}.{at}" if len(parts) > 1 else place
+                    rest.append(Leaf(name, place, line, part.strip(), seen))
+        return present, mapped, rest
+
+    def parts(self) -> Iterator[tuple[int, int, str]]:
+        """(field, repetition, text) of all that the sender wrote here, in its own places."""
+        mark = self.delimiters.repetition
+        first = 3 if self.name == "MSH" else 1
+        for number, text in enumerate(self.fields()):
+            if number < first or not text or number in self._moved:
+                continue
+            if mark and mark in text:
+                for repetition, part in enumerate(text.split(mark)):
+                    if part and not part.isspace():
+                        yield number, repetition, part
+            elif not text.isspace():
+                yield number, 0, text
+
+    def components(self, text: str) -> list[str]:
+        mark = self.delimiters.component
+        return text.split(mark) if mark else [text]
+
+    def was_read(self, field: int, repetition: int, component: int) -> bool:
+        read, spot = self._read, (field << 40) | (repetition << 20)
+        return spot | component in read or spot in read
+
+
+def _spot(field: int, repetition: int, component: int) -> int:
+    return (field << 40) | (repetition << 20) | component
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +298,7 @@ class Message:
     def __init__(self, lines: list[Line], charset: str) -> None:
         self.lines, self.charset = lines, charset
         self.delimiters = Delimiters.of(lines[0].text)
-        self.escapes = Escapes(self.delimiters, charset)
+        self.escapes = escapes_of(self.delimiters, charset)
         counts: dict[str, int] = {}
         self.segments: list[Segment] = []
         for line in lines:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from adapters.contract import Parsed, Problem
-from adapters.hl7v2.message import SEGMENT, Delimiters, Line, Message
+from adapters.hl7v2.delimiters import Delimiters
+from adapters.hl7v2.message import SEGMENT, Line, Message
 from adapters.kit.charset import decode
 
 CONTENT_TYPE = "x-application/hl7-v2+er7"
@@ -72,7 +73,7 @@ def _cut(text: str) -> tuple[list[_Cut], list[Problem]]:
     """The messages of a text, and what is wrong with the batch around them."""
     cuts: list[_Cut] = []
     problems: list[Problem] = []
-    trailer: tuple[int, str, int] | None = None
+    batch = _Batch()
     breaks = _line_breaks(text)
     for start, line in _segments(text):
         number = _line_of(breaks, start)
@@ -80,8 +81,7 @@ def _cut(text: str) -> tuple[list[_Cut], list[Problem]]:
         if name == "MSH" and _HEADER.match(line):
             cuts.append(_Cut(start))
         elif name in BATCH:
-            if name == "BTS":
-                trailer = (number, line, len(cuts))
+            problems.extend(batch.seen(name, line, number, len(cuts)))
             continue
         if not cuts:
             problems.append(Problem("warning", "structure", f"{_shown(line)} stands before MSH; left out", line=number))
@@ -91,8 +91,7 @@ def _cut(text: str) -> tuple[list[_Cut], list[Problem]]:
             cuts[-1].problems.append(
                 Problem("error", "structure", f"{_shown(line)} does not begin with a segment name", line=number)
             )
-    if trailer is not None:
-        problems.extend(_counted(*trailer))
+    problems.extend(batch.ended(len(breaks) + 1))
     return cuts, problems
 
 
@@ -115,12 +114,41 @@ def _is_segment(line: str, cut: _Cut) -> bool:
     return bool(SEGMENT.match(line)) and line[3:4] in ("", separator)
 
 
-def _counted(number: int, line: str, found: int) -> list[Problem]:
-    """BTS-1 says how many messages the batch has."""
+class _Batch:
+    """FHS, BHS, BTS, FTS: how many messages a batch holds and a file how many batches, against what they say."""
+
+    def __init__(self) -> None:
+        self.open: list[str] = []
+        self.batches = self.before = 0
+
+    def seen(self, name: str, line: str, number: int, messages: int) -> list[Problem]:
+        """Notes one of the four; `messages` is how many stand before it."""
+        if name in ("FHS", "BHS"):
+            self.open.append(name)
+            self.batches += name == "BHS"
+            self.before = messages if name == "BHS" else self.before
+            return []
+        opened = {"BTS": "BHS", "FTS": "FHS"}[name]
+        if opened in self.open:
+            self.open.remove(opened)
+        if name == "BTS":
+            return _counted(number, line, messages - self.before, "batch", "messages")
+        return _counted(number, line, self.batches, "file", "batches") if self.batches else []
+
+    def ended(self, number: int) -> list[Problem]:
+        text = "it is not closed: its end may be cut off"
+        return [
+            Problem("warning", "structure", f"{name} opens a batch or file; {text}", name, number) for name in self.open
+        ]
+
+
+def _counted(number: int, line: str, found: int, whole: str, parts: str) -> list[Problem]:
+    """BTS-1 and FTS-1 say how many parts there are."""
     separator = line[3:4] or Delimiters().field
     said = [*line.split(separator), ""][1].strip()
     if said.isdigit() and int(said) != found:
-        return [Problem("warning", "structure", f"the batch says {said} messages and holds {found}", "BTS-1", number)]
+        text = f"the {whole} says {said} {parts} and holds {found}"
+        return [Problem("warning", "structure", text, f"{line[:3]}-1", number)]
     return []
 
 

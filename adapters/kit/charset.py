@@ -4,6 +4,8 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from adapters.kit.habits import habits
+
 _BOM = codecs.BOM_UTF8
 
 # What a declaration means, spelling folded (lower case, letters and digits only). '' = it says nothing testable.
@@ -46,12 +48,14 @@ class Decoded:
 def decode(content: bytes, declared: str = "") -> Decoded:
     """UTF-8 (a BOM is dropped) if the bytes are, else GB18030 (covers GB2312, GBK), else ISO 8859-1 and a warning.
 
-    A declared charset that the bytes contradict gives a warning that names both. Decode first, split after: in GBK
+    A declared charset (else the one its source is known for) that the bytes contradict gives a warning that names
+    both. Decode first, split after: in GBK
     the bytes of | ^ ~ and backslash are second bytes of ideographs. A last character that is cut off (a truncated
     message) becomes U+FFFD with a warning. Lone high bytes under a declared ISO 8859-1 are read as declared: GBK text
     has them in pairs.
     """
     body = content.removeprefix(_BOM)
+    declared = declared or habits().charset
     meant = _DECLARED.get(re.sub(r"[^a-z0-9]", "", declared.lower()))
     if body.isascii():
         return _ascii(body, declared, meant)
@@ -67,6 +71,11 @@ def decode(content: bytes, declared: str = "") -> Decoded:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         why = "the bytes are UTF-16, which is not supported; save the file as UTF-8"
     return Decoded(body.decode("iso-8859-1"), "iso-8859-1", why)
+
+
+def known(name: str) -> bool:
+    """Whether a declaration of this charset would be understood."""
+    return bool(_DECLARED.get(re.sub(r"[^a-z0-9]", "", name.lower())))
 
 
 def _ascii(body: bytes, declared: str, meant: str | None) -> Decoded:

@@ -5,9 +5,7 @@ import unicodedata
 from datetime import datetime
 
 from adapters.kit.codes import absent
-
-ZONE = "+08:00"
-"""Times without a zone are Chinese standard time; a caller may pass another."""
+from adapters.kit.habits import habits
 
 _ZONE = r"(?P<zone>Z|[+-]\d{2}:?\d{2})?"
 _FORMS = (
@@ -36,12 +34,14 @@ def date(text: str) -> str:
     return date_time(text).partition("T")[0]
 
 
-def date_time(text: str, zone: str = ZONE) -> str:
+def date_time(text: str, zone: str = "") -> str:
     """FHIR dateTime of the same forms and yyyyMMddHHmmss[.SSSS][+ZZZZ], 17-digit yyyyMMddHHmmssSSS, ISO 8601.
 
     As precise as the source: a date stays a date; with a time, seconds are filled with 00 and a zone is added
-    (the text's own, else `zone`). Raises ValueError like date().
+    (the text's own, else `zone`, else the one its source is in). Raises ValueError like date().
     """
+    if len(text) in (8, 14) and text.isascii() and text.isdigit():
+        return _digits(text, zone)
     if absent(text):
         return ""
     folded = unicodedata.normalize("NFKC", text).strip()
@@ -68,10 +68,24 @@ def date_time(text: str, zone: str = ZONE) -> str:
     if hour is None:
         return f"{at:%Y-%m-%d}"
     fraction = f".{part['f']}" if part["f"] else ""
-    return f"{at:%Y-%m-%dT%H:%M}:{int(second):02d}{fraction}{own_zone or zone}"
+    return f"{at:%Y-%m-%dT%H:%M}:{int(second):02d}{fraction}{own_zone or zone or habits().zone}"
 
 
-def instant(text: str, zone: str = ZONE) -> str:
+def _digits(text: str, zone: str) -> str:
+    """yyyyMMdd and yyyyMMddHHmmss, the forms that nearly every message uses."""
+    if not text.strip("0"):
+        return ""
+    year, month, day, hour, minute, second = text[:4], text[4:6], text[6:8], text[8:10], text[10:12], text[12:]
+    try:
+        datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), 0)
+        if second > "60":
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{text} is not a date") from None
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{zone or habits().zone}" if hour else f"{year}-{month}-{day}"
+
+
+def instant(text: str, zone: str = "") -> str:
     """FHIR instant (to the second, with a zone) of a text that has a time; '' if it has none. Raises ValueError."""
     at = date_time(text, zone)
     return at if "T" in at else ""

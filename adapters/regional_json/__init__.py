@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.contract import Mapped, Parsed, Problem, Resource
+from adapters.contract import Identity, Mapped, Parsed, Problem, Resource
 from adapters.regional_json import parse
 from adapters.regional_json.bundle import NAME, VERSION, bundle
-from adapters.regional_json.map import map_record
+from adapters.regional_json.map import map_record, name_of
+from adapters.regional_json.record import Record
 
 
 class RegionalJson:
@@ -21,6 +22,9 @@ class RegionalJson:
 
     def parse(self, content: bytes, name: str) -> list[Parsed]:
         return parse.parse(content, name)
+
+    def identify(self, parsed: Parsed) -> Identity:
+        return Identity(name_of(parsed.record) if isinstance(parsed.record, Record) else "", parsed.raw)
 
     def map(self, record: Any) -> Mapped:
         return map_record(record)

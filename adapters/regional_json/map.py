@@ -36,6 +36,17 @@ def map_record(record: Record) -> Mapped:
     return mapped
 
 
+def name_of(record: Record) -> str:
+    """The sender's own name of the referral, '' when it cannot be told: the same key that its resources have."""
+    _, _, sender, _ = codes.table(PACKAGE, "layouts")[record.layout]
+    fields = Fields(record, Mapped("", ""))
+    source = sender.removeprefix("=")
+    if not sender.startswith("="):
+        field = fields.column(sender)
+        source = field.text if field else ""
+    return _key(record.layout, source, fields)[0] if source else ""
+
+
 def _key(layout: str, source: str, fields: Fields) -> tuple[str, str]:
     """The referral's own key, and the key of the up-referral that it answers ('' = none).
 

@@ -328,6 +328,7 @@ def test_an_allergy_is_active_with_its_category_severity_and_reactions() -> None
         ("TX", "两行\\.br\\文字", "valueString", "两行\n文字"),
         ("CE", "P^阳性^99X", "valueCodeableConcept", None),
         ("TS", "20240102", "valueDateTime", "2024-01-02"),
+        ("DT", "昨天", "valueString", "昨天"),
     ],
 )
 def test_a_result_keeps_its_type(kind: str, value: str, element: str, content: Any) -> None:
@@ -403,13 +404,13 @@ def test_a_referral_does_not_overwrite_the_patient_of_the_hospital() -> None:
 
 # ------------------------------------------------------------------------------------------------ unmapped
 def test_segments_and_fields_without_a_rule_are_listed_with_their_line() -> None:
-    result = mapped(PID, PV1, "ZYB|1|本地", "GT1|1|X", segment("PID", f1="2"), segment("DG1", f3="^某病", f8="DRG9"))
+    result = mapped(PID, PV1, "ZYB|1|本地", "UB1|1|X", segment("PID", f1="2"), segment("DG1", f3="^某病", f8="DRG9"))
     listed = {(p.field, p.line) for p in said(result, "information")}
-    assert {("ZYB", 4), ("GT1", 5), ("DG1-8", 7)} <= listed
+    assert {("ZYB", 4), ("UB1", 5), ("DG1-8", 7)} <= listed
     assert all(p.code == "unmapped" for p in said(result, "information"))
 
 
-@pytest.mark.parametrize("kind", ["ADT^A40", "ORU^R01", "ADT^ZP1", "REF^I14"])
+@pytest.mark.parametrize("kind", ["ADT^ZP1", "QBP^Q21", "MFN^M02", "ORU^R99"])
 def test_other_message_types_are_not_supported(kind: str) -> None:
     result = mapped(PID, kind=kind)
     assert result.items == []

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.hl7v2 import ADAPTER
-from adapters.hl7v2.message import Delimiters, Escapes, Line, Message
+from adapters.hl7v2.delimiters import Delimiters, Escapes
+from adapters.hl7v2.message import Line, Message
 
 SAMPLES = Path(__file__).parents[2] / "adapters" / "samples" / "hl7v2"
 HEADER = "MSH|^~\\&|HIS|TEST_HOSPITAL|||20240101||ADT^A01|1|P|2.4"
@@ -124,7 +125,7 @@ def test_reading_any_segment_never_raises(fields: list[str]) -> None:
     for number in range(10):
         for value in segment.values(number):
             value.component(1), value.component(2, 2), value.whole, value.null
-    assert isinstance(list(segment.unread()), list)
+    assert isinstance(list(segment.leaves()), list)
 
 
 # -------------------------------------------------------------------------------------------------- charset
@@ -206,3 +207,30 @@ def test_parsing_any_bytes_never_raises_and_keeps_them(content: bytes) -> None:
     for parsed in messages:
         if parsed.record is not None:
             ADAPTER.map(parsed.record)
+
+
+OPEN = "opens a batch or file; it is not closed: its end may be cut off"
+HEAD = "FHS|^~\\&|X\r"
+BATCH = f"BHS|^~\\&|X\r{HEADER}\rPID|1||7\r{HEADER}\rPID|1||8\rBTS|2\r"
+WRONG = BATCH.replace("BTS|2", "BTS|4")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (f"{HEAD}{BATCH}{BATCH}FTS|2\r", []),
+        (f"{HEAD}{BATCH}{BATCH}FTS|3\r", [("FTS-1", "the file says 3 batches and holds 2")]),
+        (
+            f"{HEAD}{BATCH}{BATCH.replace('BTS|2', 'BTS|4')}FTS|2\r",
+            [("BTS-1", "the batch says 4 messages and holds 2")],
+        ),
+        (f"{HEAD}{BATCH}", [("FHS", f"FHS {OPEN}")]),
+        (
+            BATCH.removesuffix("BTS|2\r"),
+            [("BHS", f"BHS {OPEN}")],
+        ),
+    ],
+)
+def test_the_counts_of_batches_and_files_are_checked(content: str, found: list[tuple[str, str]]) -> None:
+    problems = [problem for parsed in ADAPTER.parse(content.encode(), "") for problem in parsed.problems]
+    assert [(problem.field, problem.text) for problem in problems] == found

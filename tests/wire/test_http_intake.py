@@ -1,15 +1,17 @@
 """HTTP intake: POST /hl7v2 answers with an ACK, POST /feed with what became of each message; bad requests are told."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from adapters.delivery import Target
-from adapters.listeners.hl7v2_receiver import Receiver
 from adapters.listeners.http_intake import HL7, Intake, http_server
 from tests import servers
+from tests.gateways import SOURCE, engine_on
 
 SAMPLES = Path(__file__).parents[2] / "adapters" / "samples" / "hl7v2"
 A01 = (SAMPLES / "ADT_A01.hl7").read_bytes()
@@ -24,10 +26,17 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         target.close()
 
 
+@asynccontextmanager
+async def posting(folder: Path, target: Target, ack: str = "committed") -> AsyncIterator[httpx.AsyncClient]:
+    async with engine_on(folder, target, ack=ack) as engine:
+        transport = httpx.ASGITransport(Intake(engine, SOURCE, body_bytes=100_000, enhanced=False))
+        async with httpx.AsyncClient(transport=transport, base_url="http://intake", timeout=60) as client:
+            yield client
+
+
 @pytest.fixture
-async def intake(target: Target) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Intake(Receiver(target).handle, target, body_bytes=100_000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://intake", timeout=60) as client:
+async def intake(target: Target, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with posting(tmp_path, target) as client:
         yield client
 
 
@@ -83,18 +92,50 @@ async def test_a_bad_request_is_one_plain_sentence(
     assert answer.text.count("\n") == 1
 
 
-async def test_a_feed_to_a_server_out_of_reach_says_try_again() -> None:
+async def test_a_feed_to_a_server_out_of_reach_says_try_again(tmp_path: Path) -> None:
     away = Target(f"http://127.0.0.1:{servers.free_port()}/fhir")
-    transport = httpx.ASGITransport(Intake(Receiver(away).handle, away))
-    async with httpx.AsyncClient(transport=transport, base_url="http://intake") as client:
+    async with posting(tmp_path, away) as client:
         answer = await client.post("/feed", content=A01)
     away.close()
     assert answer.status_code == 503
     assert answer.json()["messages"][0]["status"] == "again"
 
 
-def test_only_loopback_is_listened_on_unless_allowed(target: Target) -> None:
-    intake = Intake(Receiver(target).handle, target)
-    with pytest.raises(ValueError, match="no authentication"):
-        http_server("0.0.0.0", 0, intake)
-    assert http_server("0.0.0.0", 0, intake, allow_open=True).config.host == "0.0.0.0"
+async def test_a_feed_that_is_answered_from_the_journal_tells_the_messages_numbers(tmp_path: Path) -> None:
+    away = Target(f"http://127.0.0.1:{servers.free_port()}/fhir")
+    async with posting(tmp_path, away, ack="stored") as client:
+        first, again = [await client.post("/feed", content=A01) for _ in range(2)]
+        ack = await client.post("/hl7v2", content=A01)
+    away.close()
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json() == {
+        "adapter": "hl7v2",
+        "messages": [{"id": 1, "line": 1, "status": "received", "new": True}],
+    }
+    assert [(one["id"], one["new"]) for one in again.json()["messages"]] == [(1, False)]
+    assert b"MSA|AA|JN240306000117" in ack.content
+
+
+async def test_a_body_that_drips_in_is_not_waited_for(tmp_path: Path, target: Target) -> None:
+    async with engine_on(tmp_path, target) as engine:
+        intake = Intake(engine, SOURCE, body_seconds=0.2)
+        sent: list[dict[str, object]] = []
+
+        async def drip() -> dict[str, object]:
+            await asyncio.sleep(0.05)
+            return {"type": "http.request", "body": b"M", "more_body": True}
+
+        async def send(event: dict[str, object]) -> None:
+            sent.append(event)
+
+        scope = {"type": "http", "method": "POST", "path": "/feed", "headers": [], "query_string": b""}
+        await intake(scope, drip, send)
+        assert sent[0]["status"] == 408
+
+
+async def test_only_loopback_is_listened_on_unless_allowed(target: Target, tmp_path: Path) -> None:
+    async with engine_on(tmp_path, target) as engine:
+        intake = Intake(engine, SOURCE)
+        with pytest.raises(ValueError, match="no authentication"):
+            http_server("0.0.0.0", 0, intake)
+        assert http_server("0.0.0.0", 0, intake, allow_open=True).config.host == "0.0.0.0"

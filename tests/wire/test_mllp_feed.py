@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from adapters.listeners.hl7v2_receiver import Receiver
 from adapters.listeners.http_intake import Intake
 from adapters.listeners.mllp import Limits, serve_mllp
 from tests import servers
+from tests.gateways import SOURCE, engine_on
 
 SAMPLES = Path(__file__).parents[2] / "adapters" / "samples" / "hl7v2"
 REAL = os.environ.get("TIERCARE_SAMPLES", "")
@@ -42,14 +44,16 @@ def target(base: str) -> Iterator[Target]:
 async def talking(
     target: Target, frame_seconds: float = 30
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to an MLLP listener that feeds `target`."""
-    receiver = Receiver(target)
+    """A connection to an MLLP listener that feeds `target` and answers after its commit."""
     limits = Limits(frame_seconds=frame_seconds)
-    server = await serve_mllp("127.0.0.1", 0, receiver.handle, refuse=receiver.refuse, limits=limits)
-    async with server:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
-        yield reader, writer
-        writer.close()
+    with TemporaryDirectory() as folder:
+        async with engine_on(Path(folder), target) as engine:
+            receiver = Receiver(engine, SOURCE, enhanced=False)
+            server = await serve_mllp("127.0.0.1", 0, receiver.handle, refuse=receiver.refuse, limits=limits)
+            async with server:
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+                yield reader, writer
+                writer.close()
 
 
 async def answer(reader: asyncio.StreamReader) -> list[list[str]]:
@@ -118,10 +122,10 @@ async def test_a_message_at_fault_is_answered_with_its_place_and_only_its_bytes_
 
 async def test_an_unsupported_type_is_rejected_and_kept(target: Target, base: str) -> None:
     kept = len(documents(base, "not-converted"))
-    content = b"MSH|^~\\&|HIS|A|||20240101||ORU^R01|7|P|2.4\rPID|1||7\r"
+    content = b"MSH|^~\\&|HIS|A|||20240101||QBP^Q21|7|P|2.4\rPID|1||7\r"
     ((_, msa, err),) = await exchange(target, content)
     assert msa[:3] == ["MSA", "AR", "7"]
-    assert "unsupported message type ORU\\S\\R01" in msa[3]
+    assert "unsupported message type QBP\\S\\Q21" in msa[3]
     assert err[3].startswith("200^")
     assert len(documents(base, "not-converted")) == kept + 1
 
@@ -177,10 +181,12 @@ async def test_every_real_message_gets_its_answer_and_a_second_time_changes_noth
 ) -> None:
     with servers.tiercare(tmp_path_factory.mktemp("real")) as server:
         target = Target(server.base)
-        intake = httpx.ASGITransport(Intake(Receiver(target).handle, target))
         async with (
             talking(target) as (reader, writer),
-            httpx.AsyncClient(transport=intake, base_url="http://intake", timeout=60) as client,
+            engine_on(tmp_path_factory.mktemp("intake"), target) as engine,
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(Intake(engine, SOURCE)), base_url="http://intake", timeout=60
+            ) as client,
         ):
             for case in CASES:
                 content = (Path(REAL) / case["file"]).read_bytes()
