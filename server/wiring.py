@@ -39,12 +39,14 @@ def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> Ap
         async with closing(await open_store(_store_url(settings, relay, writes))) as store:
             api = Api(
                 store,
-                Setting(_zone(settings.zone), base_url(settings)),
+                Setting(_zone(settings.zone), base_url(settings), _text_search(settings.text_search)),
                 Limits(
                     count_default=settings.count_default,
                     count_max=settings.count_max,
-                    search_values_max=settings.search_values_max,
+                    codes_max=settings.codes_max,
                     include_max=settings.include_max,
+                    include_depth=settings.include_depth,
+                    search_values_max=settings.search_values_max,
                     everything_max=settings.everything_max,
                     bundle_entries_max=settings.bundle_entries_max,
                     write_attempts=settings.write_attempts,
@@ -111,6 +113,12 @@ def _conditional_delete(value: str) -> str:
     codes = ("not-supported", "single", "multiple")
     if value not in codes:
         raise Invalid(f"the setting conditional_delete is '{value}': one of {', '.join(codes)} is wanted")
+    return value
+
+
+def _text_search(value: str) -> str:
+    if value not in ("off", "narrative", "content"):
+        raise Invalid(f"the setting text_search is '{value}': one of off, narrative, content is wanted")
     return value
 
 

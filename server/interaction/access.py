@@ -1,16 +1,18 @@
 """The only way from an interaction to stored data: every read and search passes the caller's access filter here.
 
-A select carries the filter as one more test. A single version is judged by its own index entries, so that the old
-versions of a resource are as visible as each of them says, and a deletion as visible as the version before it.
+A select carries the filter as one more test, and so does what it asks of resources at the other end of a link. A single
+version is judged by its own index entries, so that the old versions of a resource are as visible as each of them says,
+and a deletion as visible as the version before it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import orjson
 
 from server.interaction.context import Context
-from server.keys import All, Change, Page, Select, Test, Version
+from server.keys import All, Any, Backlinked, Change, Linked, Not, Page, Select, Test, Version
 from server.search.index import index
 from server.search.kinds.kind import Setting
 from server.search.match import matches
@@ -36,10 +38,7 @@ class Records:
         return found, found is not None and not await self._visible(found)
 
     async def select(self, select: Select) -> Page:
-        test = self._with_filter(select.type, select.test)
-        return await self._store.select(
-            Select(select.type, test, select.sorts, select.after, select.limit) if test is not select.test else select
-        )
+        return await self._store.select(replace(select, test=self._with_filter(select.type, select.test)))
 
     async def count(self, type: str, test: Test) -> int:
         return await self._store.count(type, self._with_filter(type, test))
@@ -131,7 +130,22 @@ class Records:
 
     def _with_filter(self, type: str, test: Test) -> Test:
         guard = self._access.filter(type)
+        test = self._guarded(test)
         return test if guard is None else All((test, guard))
+
+    def _guarded(self, test: Test) -> Test:
+        """The test, with the filter on what it meets beyond a link too: a chain shows no more than a read."""
+        match test:
+            case All(tests):
+                return All(tuple(self._guarded(one) for one in tests))
+            case Any(tests):
+                return Any(tuple(self._guarded(one) for one in tests))
+            case Not(inner):
+                return Not(self._guarded(inner))
+            case Linked() | Backlinked():
+                return replace(test, test=self._with_filter(test.type, test.test))
+            case _:
+                return test
 
     async def _visible(self, version: Version) -> bool:
         guard = self._access.filter(version.type)

@@ -1,6 +1,7 @@
 """capabilities (https://hl7.org/fhir/R4/http.html#capabilities): derived from the tables that the server runs on, so
 that it says what is there and nothing else."""
 
+import functools
 from typing import Any
 
 from server.interaction.api import Api
@@ -8,8 +9,9 @@ from server.interaction.operate import described
 from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.interaction.patch import MIMES
 from server.model import tables
+from server.search.include import references
 from server.search.index import left_out
-from server.search.kinds import KINDS
+from server.search.words import switched_off
 
 SOFTWARE = "tiercare"
 INTERACTIONS = (
@@ -56,10 +58,21 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
     }
 
 
+@functools.cache
+def _reverse_includes(type: str) -> list[str]:
+    """`Source:code` of all parameters that may refer to a type."""
+    return [
+        f"{source}:{code}"
+        for source in sorted(tables.resource_types())
+        for code, targets in sorted(references(source).items())
+        if not targets or type in targets
+    ]
+
+
 def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
     parameters = tables.search_parameters(type)
-    missing = left_out(type)
-    usable = [parameters[code] for code in sorted(parameters) if code not in missing and parameters[code].kind in KINDS]
+    missing, off = left_out(type), switched_off(api.setting)
+    usable = [parameters[code] for code in sorted(parameters) if code not in missing and code not in off]
     found: dict[str, Any] = {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
@@ -73,9 +86,10 @@ def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
         "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],
     }
-    includes = [f"{type}:{p.code}" for p in usable if p.kind == "reference"]
+    includes = [f"{type}:{code}" for code in sorted(references(type))]
     if includes:
-        found["searchInclude"] = includes
+        found["searchInclude"] = ["*", *includes]
+    found["searchRevInclude"] = _reverse_includes(type)
     found["searchParam"] = [{"name": p.code, "definition": p.url, "type": p.kind} for p in usable]
     operations = {
         one["definition"]: one for level in (TYPE, INSTANCE) for one in described(api.operations, base, level, type)

@@ -4,6 +4,7 @@ from server.errors import Forbidden, Invalid, Stale
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.plan import Taken
+from server.interaction.terminology import setting_of
 from server.keys import Version
 from server.search.query import IGNORED, Query, check_size, parameters, parse
 
@@ -12,7 +13,7 @@ _OF_ANSWERS = IGNORED | {"_summary", "_elements"}  # a write is answered as Pref
 
 async def matches(api: Api, context: Context, type: str, criteria: str, limit: int) -> list[Version]:
     """The resources that match, at most `limit`. Raises Invalid for criteria that name no search parameter."""
-    return await _found(api, context, _query(api, type, _asked(criteria)), criteria, limit)
+    return await _found(api, context, await _query(api, context, type, _asked(criteria)), criteria, limit)
 
 
 async def match(
@@ -25,7 +26,7 @@ async def match(
     create is free of races without a lock.
     """
     asked = _asked(criteria)
-    hits = await _found(api, context, _query(api, type, asked), criteria, 2)
+    hits = await _found(api, context, await _query(api, context, type, asked), criteria, 2)
     if len(hits) > 1:
         raise Stale(f"the criteria {type}?{criteria} match more than one resource", f"{type}?{criteria}")
     claim = f"{type}?" + "&".join(f"{name}={value}" for name, value in asked)
@@ -40,9 +41,9 @@ def _asked(criteria: str) -> list[tuple[str, str]]:
     return sorted(pair for pair in parameters(criteria.removeprefix("?")) if pair[0] not in _OF_ANSWERS)
 
 
-def _query(api: Api, type: str, asked: list[tuple[str, str]]) -> Query:
+async def _query(api: Api, context: Context, type: str, asked: list[tuple[str, str]]) -> Query:
     check_size(asked, api.limits.search_values_max)
-    return parse(type, asked, api.setting)
+    return parse(type, asked, await setting_of(api, context, asked))
 
 
 async def _found(api: Api, context: Context, query: Query, criteria: str, limit: int) -> list[Version]:

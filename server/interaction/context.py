@@ -7,7 +7,10 @@ from server.keys import Test
 
 
 class Access(Protocol):
-    """What a caller may see: a test for each type, ANDed into every select; None = everything of the type."""
+    """What a caller may see: a test for each type, ANDed into every select; None = everything of the type.
+
+    It speaks of a resource's own entries: old versions are judged by it, which have no links into today's store.
+    """
 
     def filter(self, type: str) -> Test | None: ...
 

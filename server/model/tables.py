@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 FOLDER = Path(__file__).resolve().parents[2] / "profiles" / "r4"
+OWN = FOLDER.parent / "tiercare"
 
 CHOICE, SUMMARY, MODIFIER, SIMPLE_QUANTITY, PLAIN = 1, 2, 4, 8, 16
 
@@ -186,11 +187,24 @@ def constraints(path: str) -> tuple[Constraint, ...]:
 # --------------------------------------------------------------------------------------- search and terminology
 @functools.cache
 def search_parameters(type_: str) -> dict[str, Parameter]:
-    """Code -> parameter of a concrete resource type, those of Resource and DomainResource included."""
-    return {
+    """Code -> parameter of a concrete resource type, those of Resource and DomainResource included, and our own."""
+    return {**_own_parameters().get(type_, {})} | {
         code: Parameter(code, kind, path, tuple(targets), url, tuple(Component(*c) for cells in rest for c in cells))
         for code, kind, path, targets, url, *rest in table("searchparameters")[type_]
     }
+
+
+@functools.cache
+def _own_parameters() -> dict[str, dict[str, Parameter]]:
+    """Type -> code -> the SearchParameters of profiles/tiercare, which search/index.py computes by name."""
+    found: dict[str, dict[str, Parameter]] = {}
+    for path in sorted((OWN / "searchparameters").glob("*.json")):
+        one = orjson.loads(path.read_bytes())
+        for type_ in one["base"]:
+            found.setdefault(type_, {})[one["code"]] = Parameter(
+                one["code"], one["type"], one.get("expression", ""), tuple(one.get("target", ())), one["url"]
+            )
+    return found
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import orjson
 
 from server.errors import Invalid, MediaType, NotAllowed, NotFound, NotSupported
+from server.interaction.across import compartment, search_across
 from server.interaction.api import Api
 from server.interaction.batch import process
 from server.interaction.capability import capability
@@ -16,6 +17,7 @@ from server.interaction.context import EVERYTHING, Access, Context
 from server.interaction.create import create
 from server.interaction.delete import conditional_delete, delete
 from server.interaction.history import history
+from server.interaction.ids import check_id
 from server.interaction.operate import operate, place_at
 from server.interaction.patch import MIMES, Patch, conditional_patch, patch
 from server.interaction.read import ETAG, read, unchanged, vread
@@ -84,7 +86,7 @@ def _level(parts: Sequence[str]) -> str:
     if parts[0] in ("metadata", "_history") and len(parts) == 1:
         return parts[0]
     if parts[0] == "_search" and len(parts) == 1:
-        raise NotSupported("search over all types is not supported yet", "_search")
+        return "search"
     if parts[0] not in tables.resource_types():
         raise NotFound(f"'{parts[0]}' is not a resource type of R4", parts[0])
     match parts[1:]:
@@ -96,6 +98,10 @@ def _level(parts: Sequence[str]) -> str:
             return "type history"
         case [_]:
             return "instance"
+        case [_, inner] if inner == "*" or inner in tables.resource_types():
+            return "compartment"
+        case [_, inner, "_search"] if inner == "*" or inner in tables.resource_types():
+            return "compartment search"
         case [_, "_history"]:
             return "instance history"
         case [_, "_history", _]:
@@ -228,8 +234,18 @@ async def _search_form(service: Service, request: Request) -> Answer:
 
 
 async def _found(service: Service, request: Request, parameters: list[tuple[str, str]]) -> Answer:
+    """Of a type, of all types, or of a compartment (`Patient/1/Observation`, `Patient/1/*`)."""
     context = service.context(request)
-    found = await search(service.api, context, request.parts[0], parameters)
+    match [part for part in request.parts if part != "_search"]:
+        case [type]:
+            found = await search(service.api, context, type, parameters)
+        case [owner, id, "*"]:
+            found = await search_across(service.api, context, parameters, compartment(owner, check_id(id, owner)))
+        case [owner, id, type]:
+            within = compartment(owner, check_id(id, owner)).test(type)
+            found = await search(service.api, context, type, parameters, within, f"{owner}/{id}")
+        case _:
+            found = await search_across(service.api, context, parameters)
     links = {"self": found.self, "next": found.next}
     return Answer(200, [], bundle.searchset(found.hits, found.included, found.total, links, context.base))
 
@@ -274,10 +290,6 @@ async def _operate(service: Service, request: Request) -> Answer:
     return Answer(result.status, result.headers, result.body)
 
 
-async def _system_search(service: Service, request: Request) -> Answer:
-    raise NotSupported("search over all types is not supported yet", "http.method")
-
-
 def _if_match(request: Request) -> int | None:
     text = request.header("if-match")
     if not text:
@@ -297,7 +309,7 @@ def now() -> str:
 
 
 _HANDLERS: dict[str, dict[str, Handler]] = {
-    "system": {"POST": _process, "GET": _system_search},
+    "system": {"POST": _process, "GET": _search},
     "metadata": {"GET": _metadata},
     "_history": {"GET": _history},
     "type": {
@@ -308,6 +320,8 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
         "PATCH": _conditional_patch,
     },
     "search": {"POST": _search_form, "GET": _search},
+    "compartment": {"GET": _search},
+    "compartment search": {"POST": _search_form, "GET": _search},
     "type history": {"GET": _history},
     "instance": {"GET": _read, "PUT": _update, "DELETE": _delete, "PATCH": _patch},
     "instance history": {"GET": _history},

@@ -6,12 +6,14 @@ parameter that cannot be indexed yet is listed with its reason in `left_out`.
 """
 
 import functools
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from server.fhirpath.paths import Unsupported, compile_paths
-from server.keys import LINK, TERM, Entry
+from server.fhirpath.paths import Path, Unsupported, compile_paths
+from server.keys import LINK, SPAN, TERM, TEXT, WORD, Entry
 from server.model import tables
+from server.search import composite, inner, pinyin, words
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -42,21 +44,24 @@ class _Branch:
         return branch
 
 
+_APART = frozenset({"_id", "_lastUpdated", "_text", "_content"})  # stores know the first two, words.py the others
 Run = Callable[[dict[str, Any], Setting], tuple[list[Value], ...]]
 
 
 class _Type(NamedTuple):
-    params: list[tuple[str, str]]  # (shape, Type.code)
-    run: Run  # the values of each, in this order
+    params: list[tuple[str, str]]  # (shape, Type.code), those of _COMPUTED first
+    run: Run  # the values of the others, in this order
     missing: dict[str, str]
+    composed: bool  # it has composites
 
 
 def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
     """All entries of a valid resource, each once, ranks set (keys.Entry)."""
     type = resource["resourceType"]
     compiled = _compiled(type)
-    entries = [Entry(TERM, f"{type}.{code}", compute(resource)) for code, compute in _COMPUTED.get(type, ())]
-    for place, values in enumerate(compiled.run(resource, setting)):
+    entries: list[Entry] = []
+    computed = [compute(resource) for _, _, compute in _COMPUTED.get(type, ())]
+    for place, values in enumerate(itertools.chain(computed, compiled.run(resource, setting))):
         if not values:
             continue
         shape, param = compiled.params[place]
@@ -68,6 +73,14 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
             entries += [_entry(Entry, (shape, param, *value, 0)) for value in distinct]
         else:
             entries += _ranked(shape, param, distinct)
+    if setting.text != "off":
+        entries += [Entry(WORD, f"{type}._text", word) for word in words.narrative(resource)]
+    if setting.text == "content":
+        entries += [Entry(WORD, f"{type}._content", word) for word in words.content(resource)]
+    if compiled.composed:
+        entries += composite.entries(resource, setting)
+    if type == "Bundle":
+        entries += inner.entries(resource, lambda first: index(first, setting))
     return tuple(entries)
 
 
@@ -80,33 +93,42 @@ def left_out(type: str) -> dict[str, str]:
 
 
 def _ranked(shape: str, param: str, values: Iterable[Value]) -> list[Entry]:
-    """Several values: the smallest gets rank 1, the largest 2, those between 3 (a span's place is its low end)."""
-    ordered = sorted(values, key=lambda value: (value[2], value[0]))
+    """Several values: the smallest gets rank 1, the largest 2, those between 3 (a span's place is its low end).
+
+    Spans in a unit are never sorted by, because each stands there without one too: they get rank 3.
+    """
+    values = list(values)
+    in_units = [value for value in values if shape == SPAN and value[0]]
+    ordered = sorted((v for v in values if not (shape == SPAN and v[0])), key=lambda value: (value[2], value[0]))
     last = len(ordered) - 1
-    return [
-        _entry(Entry, (shape, param, *value, 1 if i == 0 else 2 if i == last else 3)) for i, value in enumerate(ordered)
-    ]
+    ranks = [0] if last == 0 else [1, *[3] * (last - 1), 2]
+    found = [Entry(shape, param, *value, rank=rank) for value, rank in zip(ordered, ranks, strict=False)]
+    return found + [Entry(shape, param, *value, rank=3) for value in in_units]
 
 
 @functools.cache
 def _compiled(type: str) -> _Type:
     root, missing = _Branch("", None), dict[str, str]()
     params: list[tuple[str, str]] = []
-    computed = dict(_COMPUTED.get(type, ()))
+    computed = {code for code, _, _ in _COMPUTED.get(type, ())}
     for parameter in tables.search_parameters(type).values():
-        if parameter.code in ("_id", "_lastUpdated") or parameter.code in computed:
-            continue  # a store knows the first two by itself
+        if parameter.code in _APART or parameter.code in computed:
+            continue
+        if type == "Bundle" and parameter.code in inner.FIRST:
+            continue
         why_not = _add(root, parameter, type, params)
         if why_not:
             missing[parameter.code] = why_not
-    return _Type(params, _generate(root, len(params)), missing)
+    composed = any(parameter.kind == "composite" for parameter in tables.search_parameters(type).values())
+    first = [(shape, f"{type}.{code}") for code, shape, _ in _COMPUTED.get(type, ())]
+    return _Type(first + params, _generate(root, len(params)), missing, composed)
 
 
 def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tuple[str, str]]) -> str:
     """Grows the tree by a parameter's paths; why not, if that cannot be."""
-    kind = KINDS.get(parameter.kind)
-    if kind is None:
-        return f"search by {parameter.kind} is not supported yet"
+    if parameter.kind == "composite":
+        return composite.why_not(type, parameter.code)
+    kind = KINDS[parameter.kind]
     if not parameter.expression:
         return f"{parameter.code} is not supported yet"
     try:
@@ -115,13 +137,25 @@ def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tup
         paths = []
     if not paths:
         return f"the expression '{parameter.expression}' is not supported"
+    name = f"{type}.{parameter.code}"
+    _grow(root, paths, kind.types, len(params))
+    params.append((kind.shape, name))
+    for modifier, facet in kind.facets.items():
+        if any(path.type in facet.types for path in paths):
+            _grow(root, paths, facet.types, len(params))
+            params.append((facet.shape, f"{name}:{modifier}"))
+    return ""
+
+
+def _grow(root: _Branch, paths: Sequence[Path], types: Mapping[str, Extract], param: int) -> None:
     for path in paths:
+        extract = types.get(path.type)
+        if extract is None:
+            continue
         branch = root
         for step in path.steps:
             branch = branch.below(step.key, step.where)
-        branch.leaves.append(_Leaf(len(params), kind.types[path.type], path.value_set, path.target))
-    params.append((kind.shape, f"{type}.{parameter.code}"))
-    return ""
+        branch.leaves.append(_Leaf(param, extract, path.value_set, path.target))
 
 
 def _generate(root: _Branch, size: int) -> Run:
@@ -167,10 +201,16 @@ def _points_at(reference: Any, type: str) -> bool:
     return text.startswith(f"{type}/") or f"/{type}/" in text or reference.get("type") == type
 
 
-def _deceased(patient: dict[str, Any]) -> str:
+def _deceased(patient: dict[str, Any]) -> list[Value]:
     """`Patient.deceased.exists() and Patient.deceased != false`, the one R4 expression that is not a path."""
-    return "true" if patient.get("deceasedDateTime") or patient.get("deceasedBoolean") else "false"
+    return [("true" if patient.get("deceasedDateTime") or patient.get("deceasedBoolean") else "false", "", 0, 0)]
 
 
-_COMPUTED: dict[str, tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]] = {"Patient": (("deceased", _deceased),)}
-"""Token parameters that are computed from the whole resource: type -> (code, function)."""
+_PINYIN = ("pinyin", TEXT, pinyin.values)
+_COMPUTED: dict[str, tuple[tuple[str, str, Callable[[dict[str, Any]], list[Value]]], ...]] = {
+    "Patient": (("deceased", TERM, _deceased), _PINYIN),
+    "Person": (_PINYIN,),
+    "Practitioner": (_PINYIN,),
+    "RelatedPerson": (_PINYIN,),
+}
+"""Parameters that are computed from the whole resource: type -> (code, shape, function)."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from server.errors import Invalid, NotSupported, TooCostly
-from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, stamp_of
+from server.keys import All, Ids, Not, Present, Select, Sort, Stamped, Test, Word, stamp_of
 from server.keys import Any as AnyOf
 from server.model import tables
 from server.model.subset import Subset, asked
+from server.search import chain, composite, include, words
+from server.search import filter as filters
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
@@ -22,21 +24,14 @@ IDS_EACH = 50
 _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 IGNORED = frozenset({"_format", "_pretty"})  # of the response format, not of the search
 LINKED = frozenset({"_pretty"})  # of these, what page links carry on
+OF_FILTER = frozenset({"equal", "suffix"})  # how `_filter` alone compares strings
+BLANKS_DO_NOT_COUNT = frozenset({"pinyin"})
+NEGATED = frozenset({"not", "not-in"})  # modifiers for which alternatives are ANDed
 NOT_YET = frozenset(
     {
-        "_has", "_revinclude", "_filter", "_text", "_content", "_query", "_list", "_type", "_contained",
-        "_containedType", "_score",
+        "_query", "_type", "_contained", "_containedType", "_score",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Include:
-    """`_include=ServiceRequest:subject[:Patient]`."""
-
-    type: str
-    code: str
-    target: str = ""
 
 
 @dataclass(slots=True)
@@ -48,7 +43,7 @@ class Query:
     sorts: tuple[Sort, ...] = ()
     count: int | None = None
     cursor: str = ""
-    includes: list[Include] = field(default_factory=list)
+    includes: list[include.Include] = field(default_factory=list)
     total: str = ""  # none | estimate | accurate
     summary: str = ""  # a value of _summary
     subset: Subset | None = None  # of _summary and _elements: what is shown of each resource
@@ -84,9 +79,9 @@ def parse(type: str, parameters: Parameters, setting: Setting, *, lenient: bool 
             continue
         try:
             _one(query, name, value, setting)
-        except _Unknown as unknown:
+        except chain.Unknown as unknown:
             if not lenient:
-                raise Invalid(f"{type} has no search parameter '{name}'", name, code="not-supported") from unknown
+                raise Invalid(str(unknown), name, code="not-supported") from unknown
             continue
         except Invalid as error:  # of a value's own spelling: it does not know its name
             error.issues = [issue if issue.expression else replace(issue, expression=name) for issue in error.issues]
@@ -106,10 +101,6 @@ def check_size(parameters: Parameters, most: int) -> None:
         raise TooCostly(f"the search has {values + ids} values, more than the limit search_values_max: split it")
 
 
-class _Unknown(Exception):
-    """No such parameter."""
-
-
 def _one(query: Query, name: str, value: str, setting: Setting) -> None:
     code, _, modifier = name.partition(":")
     control = _CONTROLS.get(code)
@@ -117,33 +108,51 @@ def _one(query: Query, name: str, value: str, setting: Setting) -> None:
         control(query, name, value, setting)
     elif code in NOT_YET:
         raise NotSupported(f"the parameter '{code}' is not supported yet", name)
+    elif chain.is_chain(name):
+        query.tests.append(chain.read(query.type, name, lambda type, rest: _last(type, rest, name, value, setting)))
     else:
         query.tests.append(criterion(query.type, code, modifier, name, value, setting))
 
 
+def _last(type: str, rest: str, name: str, value: str, setting: Setting) -> Test:
+    """The end of a chain: `rest` is `code:modifier` on `type`."""
+    code, _, modifier = rest.partition(":")
+    if code not in chain.ON_ALL:
+        return criterion(type, code, modifier, name, value, setting)
+    query = Query(type)
+    try:
+        _CONTROLS[code](query, rest, value, setting)
+    except (Invalid, NotSupported) as error:
+        error.issues = [replace(issue, expression=name) for issue in error.issues]
+        raise
+    return query.tests[0]
+
+
 def criterion(type: str, code: str, modifier: str, name: str, value: str, setting: Setting) -> Test:
     """One `code:modifier=a,b` as a test: the values are alternatives."""
-    chained = code.partition(".")[0]
-    parameter = tables.search_parameters(type).get(chained)
+    parameter = tables.search_parameters(type).get(code)
     if parameter is None:
-        raise _Unknown(name)
-    if "." in code or "." in modifier:
-        raise NotSupported(f"chained search ('{name}') is not supported yet", name)
+        raise chain.Unknown(f"{type} has no search parameter '{name}'")
     why_not = left_out(type).get(code)
     if why_not:
         raise NotSupported(why_not, name)
+    values = split(value.replace(" ", "") if code in BLANKS_DO_NOT_COUNT else value, ",")
+    if parameter.kind == "composite":
+        if modifier:
+            raise Invalid(f"'{code}' (composite) takes no modifier", name, code="not-supported")
+        return _either([composite.test(type, code, Asked("", name, "", one, ()), setting) for one in values])
     kind = KINDS[parameter.kind]
     if modifier == "missing":
         return _missing(f"{type}.{code}", kind.shape, name, value)
-    if modifier and modifier not in kind.modifiers and not (kind is KINDS["reference"] and modifier[:1].isupper()):
+    possible = kind.modifiers | (OF_FILTER if name == "_filter" else frozenset())
+    if modifier and modifier not in possible and not (kind is KINDS["reference"] and modifier[:1].isupper()):
         raise Invalid(f"'{code}' ({parameter.kind}) has no modifier '{modifier}' here", name, code="not-supported")
-    negated = modifier == "not"
-    tests = tuple(
-        kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in split(value, ",")
-    )
-    if len(tests) == 1:
-        return tests[0]
-    return All(tests) if negated else AnyOf(tests)  # not (a or b)
+    tests = [kind.test(Asked(f"{type}.{code}", name, modifier, one, parameter.targets), setting) for one in values]
+    return All(tuple(tests)) if modifier in NEGATED and len(tests) > 1 else _either(tests)  # not (a or b)
+
+
+def _either(tests: Sequence[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else AnyOf(tuple(tests))
 
 
 def _missing(param: str, shape: str, name: str, value: str) -> Test:
@@ -207,7 +216,7 @@ def _sort(query: Query, name: str, value: str, _: Setting) -> None:
         parameter = tables.search_parameters(query.type).get(code)
         if parameter is None:
             raise Invalid(f"{query.type} has no search parameter '{code}' to sort by", name)
-        kind = KINDS.get(parameter.kind)
+        kind = KINDS.get(parameter.kind)  # a composite is none
         if kind is None or not kind.sortable or code in left_out(query.type):
             raise NotSupported(f"sorting by '{code}' ({parameter.kind}) is not supported", name)
         sorts.append(Sort(f"{query.type}.{code}", kind.shape, descending))
@@ -221,21 +230,45 @@ def _count(query: Query, name: str, value: str, _: Setting) -> None:
     query.count = int(value[:9])
 
 
-def _include(query: Query, name: str, value: str, __: Setting) -> None:
-    if name != "_include":
-        raise NotSupported(f"'{name}' is not supported yet", name)
-    type, _, rest = value.partition(":")
-    code, _, target = rest.partition(":")
-    if type != query.type:
-        raise Invalid(f"_include names '{type}', but the search is for {query.type}", name)
-    parameter = tables.search_parameters(type).get(code)
-    if parameter is None or parameter.kind != "reference":
-        raise Invalid(f"{type} has no reference parameter '{code}' to include by", name)
-    if target and target not in tables.resource_types():
-        raise Invalid(f"'{target}' is not a resource type", name)
-    if code in left_out(type):
-        raise NotSupported(left_out(type)[code], name)
-    query.includes.append(Include(type, code, target))
+def _include(query: Query, name: str, value: str, _: Setting) -> None:
+    query.includes.append(include.read(query.type, name, value))
+
+
+def _list(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    query.tests.append(chain.in_lists(name, value))
+
+
+def _words(query: Query, name: str, value: str, setting: Setting) -> None:
+    """`_text` and `_content`: all words of one of the values."""
+    _plain(name)
+    if name not in tables.search_parameters(query.type):
+        raise chain.Unknown(f"{query.type} has no search parameter '{name}'")
+    if name in words.switched_off(setting):
+        raise NotSupported(f"'{name}' is switched off on this server (setting text_search)", name)
+    alternatives: list[Test] = []
+    for one in split(value, ","):
+        asked_for = words.asked(unescape(one))
+        if not asked_for:
+            raise Invalid(f"'{one}' has no word to look for", name)
+        alternatives.append(All(tuple(Word(f"{query.type}.{name}", word, begins) for word, begins in asked_for)))
+    query.tests.append(_either(alternatives))
+
+
+def _filter(query: Query, name: str, value: str, setting: Setting) -> None:
+    _plain(name)
+
+    def compared(path: str, spelled: filters.Spelled) -> Test:
+        def leaf(type: str, code: str) -> Test:
+            modifier, text = spelled(tables.search_parameters(type)[code].kind)
+            return _last(type, f"{code}:{modifier}".rstrip(":"), name, text, setting)
+
+        try:
+            return chain.read(query.type, path, leaf)
+        except chain.Unknown as unknown:
+            raise Invalid(f"_filter: {unknown}", name) from unknown
+
+    query.tests.append(filters.parse(value, compared))
 
 
 def _summary(query: Query, name: str, value: str, _: Setting) -> None:
@@ -275,8 +308,13 @@ _CONTROLS: dict[str, Control] = {
     "_sort": _sort,
     "_count": _count,
     "_include": _include,
+    "_revinclude": _include,
+    "_list": _list,
     "_total": _one_of("total", ("none", "estimate", "accurate")),
     "_summary": _summary,
+    "_text": _words,
+    "_content": _words,
+    "_filter": _filter,
     "_elements": _elements,
     CURSOR: _cursor,
 }

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from server.keys import LINK, SPAN, TERM, TEXT, Draft, Entry, Page, Select, Test, Version, Write
+from server.keys import LINK, PART, SPAN, TERM, TEXT, WORD, Draft, Entry, Page, Select, Test, Version, Write
 from server.store.port import Store
 
 
@@ -24,16 +24,19 @@ def span(param: str, low: int, high: int, key: str = "") -> Entry:
 
 
 def ranked(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The entries without doubles and with `rank` as keys.py defines it."""
+    """The entries without doubles and with `rank` as keys.py defines it; parts keep the number of their occurrence."""
     groups: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    for entry in dict.fromkeys(entry._replace(rank=0) for entry in entries):
-        groups[entry.shape, entry.param].append(entry)
     done: list[Entry] = []
+    for entry in dict.fromkeys(e if PART in e.param else e._replace(rank=0) for e in entries):
+        if PART in entry.param:
+            done.append(entry)
+        else:
+            groups[entry.shape, entry.param].append(entry)
     for (shape, _), group in groups.items():
         group.sort(key=lambda entry: (entry.low, entry.high, entry.key) if shape == SPAN else (entry.key, entry.scope))
         last = len(group) - 1
         for n, entry in enumerate(group):
-            rank = 0 if shape == LINK or last == 0 else 1 if n == 0 else 2 if n == last else 3
+            rank = 0 if shape in (LINK, WORD) or last == 0 else 1 if n == 0 else 2 if n == last else 3
             done.append(entry._replace(rank=rank))
     return tuple(done)
 

@@ -95,7 +95,7 @@ def wrong_forms(value: Anything, path: str = "") -> Iterator[str]:
                 name != "r" or (isinstance(inner, dict) and set(inner) != {"$elemMatch"})
             ):
                 yield f"{path}/{name}: outside $elemMatch"
-            if name != "$elemMatch":
+            if name != "$elemMatch" or path.endswith("/o"):
                 yield from wrong_forms(inner, f"{path}/{name}")
 
 

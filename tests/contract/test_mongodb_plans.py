@@ -6,7 +6,27 @@ from uuid import uuid4
 
 import pytest
 
-from server.keys import All, Ids, Link, Select, Sort, Span, Stamped, Term, Text
+from server.errors import TooCostly
+from server.keys import (
+    All,
+    Backlinked,
+    Begins,
+    Ids,
+    Link,
+    Linked,
+    Not,
+    Select,
+    Sort,
+    Span,
+    Stamped,
+    Term,
+    Test,
+    Text,
+    Together,
+)  # fmt: skip
+from server.keys import Any as Either
+from server.store.mongo.joins import Joins
+from server.store.mongo.limits import JOINED
 from server.store.mongo.store import MongoStore, open_mongo
 from server.store.mongo.translate import phases
 from server.store.port import PLANS
@@ -23,6 +43,11 @@ CASES: list[tuple[Select, set[str], bool]] = [  # select, indexes that may answe
     (Select("T", Ids(("1", "2"))), {"_id_"}, False),
     (Select("T", Text("T.n", "name7")), {"k_c"}, False),
     (Select("T", Text("T.n", "name7", "exact", "name7")), {"k_c"}, True),
+    (Select("T", Begins("T.p", "7")), {"k_c"}, False),
+    (Select("T", Either((Link("T.l", "Patient/7"), Link("T.l", "Patient/8")))), {"k_c"}, True),
+    (Select("T", Together((Span("T.c#v", ((("low", ">", 1),),)), Term("T.c#k", "7")))), {"k_c"}, True),
+    (Select("T", Either(tuple(Together((Term("T.c#k", k), Begins("T.c#k", k))) for k in "78"))), {"k_c"}, True),
+    (Select("T", Text("T.n", "e7", "suffix")), {"k_c"}, False),
     (Select("T", Span("T.d", ((("low", ">=", 70), ("high", "<=", 71)),))), {"r_p_h_l"}, False),
 ]
 
@@ -40,12 +65,61 @@ async def planned(mongodb: str) -> AsyncIterator[MongoStore]:
                 link("T.l", f"Patient/{n}"),
                 text("T.n", f"name{n}"),
                 span("T.d", n * 10, n * 10 + 1),
+                term("T.c#k", f"{n}"),
+                span("T.c#v", n, n),
             )
             for n in range(400)
         )
     )
     yield store
     await store.close()
+
+
+# a test that follows links -> what leads each query, in the order asked
+TARGET = Term("P.p", "7", "s")
+FOLLOWED: list[tuple[Test, list[str]]] = [
+    (Linked("T.l", "Patient", TARGET), ["k", "k"]),
+    (Linked("T.l", "Patient", Ids(("7",))), ["_id", "k"]),
+    (Linked("T.l", "Patient", Text("P.n", "x")), ["t", "k"]),
+    (Linked("T.l", "Patient", Linked("P.l", "Organization", Term("O.n", "x"))), ["k", "k", "k"]),
+    (Backlinked("O", "O.subject", TARGET), ["k", "_id"]),
+    (Backlinked("O", "O.subject", Backlinked("A", "A.entity", TARGET)), ["k", "_id", "_id"]),
+    (All((Not(Term("T.p", "1")), Linked("T.l", "Patient", TARGET))), ["k", "k"]),
+    (Either((Linked("T.l", "Patient", TARGET), Linked("T.l", "Group", TARGET))), ["k", "k", "k"]),
+]
+
+
+async def test_every_query_of_a_chain_is_led_by_what_an_index_serves(planned: MongoStore) -> None:
+    """The first condition of a filter: a token, an id, or the type; and no query carries more than its limit."""
+    for test, expected in FOLLOWED:
+        queries: list[list[dict[str, Any]]] = []
+
+        async def run(stages: list[dict[str, Any]], most: int, queries: list[Any] = queries) -> list[dict[str, Any]]:
+            queries.append(stages)
+            assert {"$limit": JOINED + 1} in stages
+            assert most == JOINED + 1
+            return [{"_id": f"Patient/{n}"} for n in range(3)]
+
+        plain = await Joins(run).resolved(test, "T")
+        (last,) = phases(Select("T", plain))
+        leading = [next(iter(stages[0]["$match"])) for stages in [*queries, last]]
+        assert leading == expected, test
+
+
+async def test_what_is_too_large_at_both_ends_is_refused_and_narrowed_where_it_can_be(planned: MongoStore) -> None:
+    many = [{"_id": f"Patient/{n}"} for n in range(JOINED + 1)]
+    asked: list[str] = []
+
+    async def run(stages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+        asked.append(next(iter(stages[0]["$match"])))
+        return many[:2] if asked[-1] == "_id" else many
+
+    join = Linked("T.l", "Patient", TARGET)
+    with pytest.raises(TooCostly, match=f"T.l over more than {JOINED}"):
+        await Joins(run).resolved(join, "T")
+    plain = await Joins(run).resolved(All((Ids(("1", "2")), join)), "T")
+    assert plain == All((Ids(("1", "2")), Either((Link("T.l", "Patient/0"), Link("T.l", "Patient/1")))))
+    assert asked == ["k", "k", "_id", "_id"]  # the far end, in vain; then the near end, and the far end narrowed by it
 
 
 def found(plan: Any, name: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Contract: for any entries and any test, a store finds what the in-memory evaluator says (search/match.py)."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 
 from server.keys import (
     LINK,
+    PART,
     SPAN,
     TERM,
     TEXT,
+    WORD,
     All,
     Any,
+    Backlinked,
+    Begins,
     Entry,
     Ids,
     Link,
+    Linked,
     Not,
     Present,
     Select,
@@ -27,9 +32,11 @@ from server.keys import (
     Term,
     Test,
     Text,
+    Together,
     Version,
+    Word,
 )
-from server.search.match import matches, sort_value
+from server.search.match import Peer, matches, sort_value
 from server.store.port import Store
 from tests.contract.author import Author, ids_of, pages, ranked
 
@@ -44,8 +51,10 @@ SHAPES = st.sampled_from([TERM, TEXT, LINK, SPAN])
 
 TERMS = st.builds(lambda p, k, s: Entry(TERM, p, k, s), PARAMS, WORDS, WORDS)
 TEXTS = st.builds(lambda p, w, up: Entry(TEXT, p, w, w.upper() if up else w), PARAMS, WORDS, st.booleans())
+# @n stands for the nth resource of an example, see `stored`
+TARGETS = st.sampled_from(["T/@0", "T/@1", "T/@2", "S/@0", "S/@1", "P/@0"])
 LINKS = st.builds(
-    lambda p, k: Entry(LINK, p, k), PARAMS, st.one_of(st.sampled_from(["P/1", "P/2", "http://x/P/1"]), WORDS)
+    lambda p, k: Entry(LINK, p, k), PARAMS, st.one_of(TARGETS, TARGETS, st.sampled_from(["P/1", "http://x/P/1"]), WORDS)
 )
 SPANS = st.builds(
     lambda p, ends, u: Entry(SPAN, p, u, "", min(ends), max(ends)),
@@ -53,9 +62,20 @@ SPANS = st.builds(
     st.tuples(NUMBERS, NUMBERS),
     st.sampled_from(["", "u", "|"]),
 )
-ENTRIES = st.lists(st.one_of(TERMS, TEXTS, LINKS, SPANS), max_size=6).map(ranked)
+GRAMS = st.builds(lambda p, k: Entry(WORD, p, k), PARAMS, WORDS.filter(bool))
+SIMPLE = st.one_of(TERMS, TEXTS, SPANS)
+PLACES = st.sampled_from(["T.c", "T.c|"])
+PARTS = st.builds(
+    lambda entry, place, part, n: entry._replace(param=f"{place}#{part}", rank=n),
+    SIMPLE,
+    PLACES,
+    st.sampled_from("xy"),
+    st.integers(0, 2),
+)
+ENTRIES = st.lists(st.one_of(TERMS, TEXTS, LINKS, SPANS, GRAMS, PARTS, PARTS), max_size=8).map(ranked)
 
 Resources = dict[str, tuple[Entry, ...]]
+World = dict[str, Resources]  # by type
 
 
 def conjunctions(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[tuple[str, str, int], ...]]:
@@ -68,14 +88,17 @@ def leaves(draw: st.DrawFn, resources: Resources, stamps: list[int]) -> Test:
     """A leaf, often about an entry that is there."""
     there = [entry for entries in resources.values() for entry in entries]
     if there and draw(st.booleans()):
-        return draw(_about(draw(st.sampled_from(there))))
+        entry = draw(st.sampled_from(there))
+        return draw(_together(entry, there) if PART in entry.param and draw(st.booleans()) else _about(entry))
     stamp = st.one_of(st.none(), st.sampled_from([0, *stamps, 2**63 - 1]))
     ids = st.lists(st.sampled_from([*resources, "other"]), max_size=3).map(tuple)
     units = st.sampled_from(["", "u", "|"])
     return draw(
         st.one_of(
             st.builds(Term, PARAMS, st.none() | WORDS, st.none() | WORDS),
-            st.builds(Text, PARAMS, WORDS, st.sampled_from(["prefix", "contains"])),
+            st.builds(Begins, PARAMS, WORDS.filter(bool)),
+            st.builds(Text, PARAMS, WORDS, st.sampled_from(["prefix", "contains", "suffix", "equal"])),
+            st.builds(Word, PARAMS, WORDS.filter(bool), st.booleans()),
             st.builds(Link, PARAMS, WORDS),
             st.builds(Span, PARAMS, st.lists(conjunctions(NUMBERS), max_size=3).map(tuple), units),
             st.builds(Present, PARAMS, SHAPES),
@@ -85,19 +108,33 @@ def leaves(draw: st.DrawFn, resources: Resources, stamps: list[int]) -> Test:
     )
 
 
+def _together(entry: Entry, there: list[Entry]) -> st.SearchStrategy[Test]:
+    """Tests on parts of one place: a hit needs them in one occurrence."""
+    place = entry.param.partition(PART)[0] + PART
+    part = st.sampled_from([e for e in there if e.param.startswith(place)]).flatmap(_about)
+    either = st.lists(part, max_size=2).map(lambda tests: Any(tuple(tests)))
+    return st.lists(st.one_of(part, part, either), min_size=1, max_size=3).map(lambda tests: Together(tuple(tests)))
+
+
 def _about(entry: Entry) -> st.SearchStrategy[Test]:
     """A leaf that has something to do with this entry."""
     param = entry.param
     if entry.shape == TERM:
         keys, scopes = st.sampled_from([None, entry.key]), st.sampled_from([None, "", entry.scope])
-        return st.builds(Term, st.just(param), keys, scopes)
+        begins = st.integers(1, max(1, len(entry.key))).map(lambda n: Begins(param, entry.key[:n] or "a"))
+        return st.one_of(st.builds(Term, st.just(param), keys, scopes), begins)
     if entry.shape == TEXT:
         cuts = st.integers(0, len(entry.key))
         return st.one_of(
             cuts.map(lambda n: Text(param, entry.key[:n])),
             cuts.map(lambda n: Text(param, entry.key[n:], "contains")),
+            cuts.map(lambda n: Text(param, entry.key[n:], "suffix")),
             st.just(Text(param, entry.scope, "exact", entry.key)),
+            st.just(Text(param, entry.key, "equal")),
         )
+    if entry.shape == WORD:
+        cuts = st.integers(1, len(entry.key))
+        return st.one_of(st.just(Word(param, entry.key)), cuts.map(lambda n: Word(param, entry.key[:n], True)))
     if entry.shape == LINK:
         return st.just(Link(param, entry.key))
     bounds = st.lists(conjunctions(st.sampled_from([entry.low, entry.high])), max_size=2)
@@ -105,15 +142,38 @@ def _about(entry: Entry) -> st.SearchStrategy[Test]:
 
 
 def any_tests(resources: Resources, stamps: list[int]) -> st.SearchStrategy[Test]:
+    return _combined(leaves(resources, stamps), 6)
+
+
+def _combined(leaf: st.SearchStrategy[Test], most: int) -> st.SearchStrategy[Test]:
     return st.recursive(
-        leaves(resources, stamps),
+        leaf,
         lambda inner: st.one_of(
             st.lists(inner, max_size=3).map(lambda tests: All(tuple(tests))),
             st.lists(inner, max_size=3).map(lambda tests: Any(tuple(tests))),
             inner.map(Not),
         ),
-        max_leaves=6,
+        max_leaves=most,
     )
+
+
+def chains(world: World, type: str, stamps: list[int], depth: int = 3) -> st.SearchStrategy[Test]:
+    """Tests of a resource of `type` that follow links, up to `depth` of them one after the other."""
+    leaf = leaves(world[type], stamps)
+    if not depth:
+        return leaf
+    far = {other: chains(world, other, stamps, depth - 1) for other in world}
+    linked = st.sampled_from(sorted(world)).flatmap(
+        lambda other: st.builds(Linked, PARAMS.map(lambda p: _of_type(p, type)), st.just(other), far[other])
+    )
+    backlinked = st.sampled_from(sorted(world)).flatmap(
+        lambda other: st.builds(Backlinked, st.just(other), PARAMS.map(lambda p: _of_type(p, other)), far[other])
+    )
+    return _combined(st.one_of(linked, backlinked, st.just(All()), leaf), 4)
+
+
+def _of_type(param: str, type: str) -> str:
+    return f"{type}.{param.partition('.')[2]}"
 
 
 SORTS = st.lists(
@@ -133,24 +193,66 @@ EXAMPLES = settings(
 _examples = itertools.count()
 
 
+class Written:
+    """What an example has stored, by type: entries by id, versions in the order of creation."""
+
+    def __init__(self) -> None:
+        self.entries: World = {"T": {}, "S": {}}
+        self.versions: dict[str, dict[str, Version]] = {"T": {}, "S": {}}
+
+    def of(self, type: str) -> Iterator[Peer]:
+        for version in self.versions.get(type, {}).values():
+            yield Peer(type, version.id, version.stamp, self.entries[type][version.id])
+
+    @property
+    def stamps(self) -> list[int]:
+        return [version.stamp for versions in self.versions.values() for version in versions.values()]
+
+    def expected(self, type: str, test: Test) -> list[str]:
+        """Ids as the evaluator in memory finds them, sorted."""
+        return sorted(
+            peer.id
+            for peer in self.of(type)
+            if matches(test, peer.entries, id=peer.id, stamp=peer.stamp, type=type, peers=self)
+        )
+
+
 @asynccontextmanager
 async def stored(
-    author: Author, first: list[tuple[Entry, ...]], second: list[tuple[Entry, ...]]
-) -> AsyncIterator[tuple[Resources, list[Version]]]:
-    """Resources with the entries of `first`, some then updated to those of `second`; all deleted at the end."""
+    author: Author,
+    first: list[tuple[Entry, ...]],
+    second: list[tuple[Entry, ...]],
+    others: list[tuple[Entry, ...]] | None = None,
+) -> AsyncIterator[Written]:
+    """Resources of type T with the entries of `first`, some then updated to those of `second`, and of type S with those
+    of `others`; all deleted at the end."""
     example = next(_examples)
-    resources = {f"{example}-{n}": entries for n, entries in enumerate(first)}
-    later = dict(zip(resources, second, strict=False))
+    written = Written()
     try:
-        made = {version.id: version for version in await _write(author, resources)}
-        made |= {version.id: version for version in await _write(author, later)}
-        yield resources | later, list(made.values())
+        for type, some in (("S", others or []), ("T", first), ("T", second[: len(first)])):
+            await _write(author, written, type, [_placed(entries, type, example) for entries in some], example)
+        yield written
     finally:
-        await author.commit(*(author.deletion("T", id) for id in resources if ("T", id) in author.seen))
+        for type, entries in written.entries.items():
+            await author.commit(*(author.deletion(type, id) for id in entries))
 
 
-async def _write(author: Author, resources: Resources) -> list[Version]:
-    return await author.commit(*(author.write("T", id, *entries) for id, entries in resources.items()))
+def _placed(entries: tuple[Entry, ...], type: str, example: int) -> tuple[Entry, ...]:
+    """The entries as those of a resource of `type`, their links to @n as links to the resources of this example."""
+    return tuple(
+        entry._replace(
+            param=_of_type(entry.param, type),
+            key=entry.key.replace("@", f"{example}-") if entry.shape == LINK else entry.key,
+        )
+        for entry in entries
+    )
+
+
+async def _write(author: Author, written: Written, type: str, some: list[tuple[Entry, ...]], example: int) -> None:
+    resources = {f"{example}-{n}": entries for n, entries in enumerate(some)}
+    versions = await author.commit(*(author.write(type, id, *entries) for id, entries in resources.items()))
+    written.entries[type] |= resources
+    written.versions[type] |= {version.id: version for version in versions}
 
 
 @EXAMPLES
@@ -158,11 +260,25 @@ async def _write(author: Author, resources: Resources) -> list[Version]:
 async def test_select_and_count_agree_with_the_evaluator_in_memory(
     author: Author, first: list[tuple[Entry, ...]], second: list[tuple[Entry, ...]], data: st.DataObject
 ) -> None:
-    async with stored(author, first, second) as (resources, versions):
+    async with stored(author, first, second) as written:
         for _ in range(3):
-            test = data.draw(any_tests(resources, [version.stamp for version in versions]))
-            expected = [v.id for v in versions if matches(test, resources[v.id], id=v.id, stamp=v.stamp)]
-            assert await author.ids("T", test) == sorted(expected), test
+            test = data.draw(any_tests(written.entries["T"], written.stamps))
+            assert await author.ids("T", test) == written.expected("T", test), test
+
+
+@EXAMPLES
+@given(first=MANY, second=FEW, others=MANY, data=st.data())
+async def test_chains_agree_with_the_evaluator_in_memory(
+    author: Author,
+    first: list[tuple[Entry, ...]],
+    second: list[tuple[Entry, ...]],
+    others: list[tuple[Entry, ...]],
+    data: st.DataObject,
+) -> None:
+    async with stored(author, first, second, others) as written:
+        for _ in range(5):
+            test = data.draw(chains(written.entries, "T", written.stamps))
+            assert await author.ids("T", test) == written.expected("T", test), test
 
 
 @EXAMPLES
@@ -175,9 +291,9 @@ async def test_sorted_pages_agree_with_sorting_in_memory(
     sorts: tuple[Sort, ...],
     limit: int,
 ) -> None:
-    async with stored(author, first, second) as (resources, versions):
+    async with stored(author, first, second) as written:
         found = await pages(store, Select("T", All(), sorts, limit=limit))
-        assert ids_of(found) == _in_order(sorts, resources, versions)
+        assert ids_of(found) == _in_order(sorts, written.entries["T"], list(written.versions["T"].values()))
         assert all(len(page.versions) == limit for page in found[:-1])
 
 

@@ -307,3 +307,51 @@ async def test_criteria_that_only_a_hidden_resource_meets_make_no_second_one(cal
     refused(await some.put("Patient?identifier=once", body), 403)
     refused(await some.post("", bundle("transaction", post(body, ifNoneExist="identifier=once"))), 403)
     assert await all_.ids("Patient?identifier=once") == ["hidden"]
+
+
+CHAINED = [
+    # query, what all_ sees, what some sees
+    ("Provenance?entity:Patient.identifier=both", ["p"], ["p"]),
+    ("Provenance?entity:Patient.identifier=hidden", ["p"], []),
+    ("Provenance?entity:Patient._id=hidden", ["p"], []),
+    ("Provenance?entity:Patient.identifier:not=seen", ["p"], []),
+    ("Provenance?entity:Patient.link.identifier=hidden", ["p"], []),
+    ("Provenance?entity:Observation.subject:Patient.identifier=hidden", ["p"], []),
+    ("Provenance?entity:Patient._has:Observation:patient:status=final", ["p"], ["p"]),
+    ("Provenance?entity:Patient.identifier=seen&entity:Patient._has:Observation:performer:status=final", ["p"], []),
+    ("Organization?_has:Patient:organization:identifier=hidden", ["o"], []),
+    ("Organization?_has:Patient:organization:identifier=both", ["o"], []),
+    ("Organization?_has:Patient:organization:_has:Observation:patient:status=final", ["o"], []),
+    ("Organization?_has:Provenance:target:entity:Patient.identifier=hidden", ["o"], []),
+    ("Patient?_has:Observation:patient:performer.identifier=hidden", ["seen"], []),
+    ("Patient?_has:Group:member:actual=true", ["hidden", "seen"], []),
+    ("Patient?_list=li", ["hidden", "seen"], ["seen"]),
+]
+
+
+async def test_chains_do_not_tell_of_it(callers: Callers) -> None:
+    all_, some = callers
+    await all_.store(
+        patient("hidden", managingOrganization={"reference": "Organization/o"}),
+        patient("seen", link=[{"other": {"reference": "Patient/hidden"}, "type": "seealso"}]),
+        {"resourceType": "Provenance", "id": "p", "recorded": "2024-01-01T00:00:00Z",
+         "target": [{"reference": "Organization/o"}], "agent": [{"who": {"reference": "Organization/o"}}],
+         "entity": [{"role": "source", "what": {"reference": "Patient/hidden"}},
+                    {"role": "source", "what": {"reference": "Observation/h1"}},
+                    {"role": "source", "what": {"reference": "Patient/seen"}}]},
+        {"resourceType": "List", "id": "li", "status": "current", "mode": "working", "entry": [
+            {"item": {"reference": "Patient/hidden"}}, {"item": {"reference": "Patient/seen"}}]},
+    )  # fmt: skip
+    for query, whole, seen in CHAINED:
+        assert sorted(await all_.ids(query)) == whole, query
+        assert sorted(await some.ids(query)) == seen, query
+        joined = f"{query}&_summary=count"
+        assert (done(await all_.get(joined))["total"], done(await some.get(joined))["total"]) == (len(whole), len(seen))
+
+
+async def test_reverse_inclusions_leave_it_out(callers: Callers) -> None:
+    all_, some = callers
+    for words in ("_revinclude=Observation:patient", "_revinclude=*", "_revinclude:iterate=*&_include:iterate=*"):
+        query = f"Patient?_id=seen&{words}"
+        assert "Observation/mixed" in included(done(await all_.get(query)))
+        assert sorted(included(done(await some.get(query)))) == ["Observation/s0", "Observation/s1", "Observation/s2"]

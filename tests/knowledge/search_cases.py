@@ -4,11 +4,13 @@ Values come from small pools, so that hits and near misses are common: 汉字 wi
 width, the characters that mean something to SQL, to regular expressions and to FHIR's own escapes.
 """
 
+import html
 from typing import Any
 
 from hypothesis import strategies as st
 
 from server.model import tables
+from server.search import words
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.string import normal
@@ -58,6 +60,14 @@ def some(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[l
     return st.lists(strategy, min_size=1, max_size=most)
 
 
+NARRATIVE = WORDS.map(
+    lambda text: {
+        "status": "generated",
+        "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{html.escape(text)}</div>',
+    }
+)
+
+
 def reference(targets: st.SearchStrategy[str]) -> st.SearchStrategy[Resource]:
     return targets.map(lambda target: {"reference": target})
 
@@ -73,24 +83,69 @@ IDENTIFIER = st.builds(
 )
 NAME = st.fixed_dictionaries({}, optional={"family": WORDS, "given": some(WORDS), "text": WORDS}).filter(bool)
 ADDRESS = st.fixed_dictionaries({}, optional={"city": WORDS, "line": some(WORDS), "text": WORDS}).filter(bool)
+NUMBERS = st.one_of(
+    st.sampled_from([0, 1, -1, 5, 5.4, 5.35, 5.45, 5.40, 100, 99.5, 100.5, 1e-7, -0.5, 1e20, 12.9, 129, 0.1, 0.3]),
+    st.decimals(-10, 10, places=2).map(float),
+)
+UNITS = st.sampled_from(["mg", "g", "mmol/L", "umol/L", "Cel", "[degF]", "[iU]/L", "片", ""])
+MEASURES = st.sampled_from(["http://unitsofmeasure.org", "http://unitsofmeasure.org", "urn:units", None])
+QUANTITY = st.builds(
+    lambda value, code, system, unit, comparator: {
+        "value": value,
+        **({"code": code} if code else {}),
+        **({"system": system} if system and code else {}),
+        **({"unit": unit} if unit else {}),
+        **({"comparator": comparator} if comparator else {}),
+    },
+    NUMBERS, UNITS, MEASURES, UNITS, st.sampled_from([None, None, None, "<", "<=", ">", ">="]),
+)  # fmt: skip
+EXACT = QUANTITY.map(lambda found: {name: value for name, value in found.items() if name != "comparator"})
+RANGE = st.fixed_dictionaries({}, optional={"low": EXACT, "high": EXACT}).filter(bool)
+SAMPLED = st.builds(
+    lambda origin, low, high: {
+        "origin": origin, "period": 1, "dimensions": 1, "data": "E",
+        **({"lowerLimit": low} if low is not None else {}), **({"upperLimit": high} if high is not None else {}),
+    },
+    EXACT, st.none() | NUMBERS, st.none() | NUMBERS,
+)  # fmt: skip
+POSITION = st.builds(
+    lambda latitude, longitude: {"latitude": latitude, "longitude": longitude},
+    st.sampled_from([0, 39.9042, 39.9, 40, -90, 90, 89.99]), st.sampled_from([0, 116.4074, 116.4, 180, -180, 179.99]),
+)  # fmt: skip
+AGE = NUMBERS.filter(lambda n: n > 0).map(
+    lambda n: {"value": n, "system": "http://unitsofmeasure.org", "code": "a", "unit": "岁"}
+)
 PERIOD = st.fixed_dictionaries({}, optional={"start": TIMES, "end": TIMES}).filter(bool)
 TIMING = some(TIMES, 2).map(lambda events: {"event": events})
 META = st.fixed_dictionaries({}, optional={"tag": some(CODING), "profile": some(URIS), "security": some(CODING)})
 
 
+_CHOICES = ("choice", "value")  # given as one strategy of (name, value)
+
+
 def resource(type: str, **members: st.SearchStrategy[Any]) -> st.SearchStrategy[Resource]:
-    """Members whose name ends in `_` are required; a choice is given as one strategy of (name, value)."""
+    """Members whose name ends in `_` are required; _CHOICES apart."""
     required = {name.rstrip("_"): value for name, value in members.items() if name.endswith("_")}
-    optional = {name: value for name, value in members.items() if not name.endswith("_") and name != "choice"}
-    plain = st.fixed_dictionaries(required, optional={**optional, "meta": META.filter(bool)})
-    chosen = members.get("choice", st.just(()))
-    return st.builds(lambda one, two: {"resourceType": type, **one, **dict([two] if two else [])}, plain, chosen)
+    optional = {name: value for name, value in members.items() if not name.endswith("_") and name not in _CHOICES}
+    plain = st.fixed_dictionaries(required, optional={**optional, "meta": META.filter(bool), "text": NARRATIVE})
+    chosen = [members.get(name, st.just(())) for name in _CHOICES]
+    return st.builds(
+        lambda one, *two: {"resourceType": type, **one, **dict(pair for pair in two if pair)}, plain, *chosen
+    )
 
 
 def named(name: str, strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.tuples(st.just(name), strategy)
 
 
+COMPONENT = st.builds(
+    lambda code, value: {"code": code, **dict([value] if value else [])},
+    CONCEPT,
+    st.one_of(
+        st.just(()), named("valueQuantity", QUANTITY), named("valueCodeableConcept", CONCEPT),
+        named("valueSampledData", SAMPLED),
+    ),
+)  # fmt: skip
 STATUS = st.sampled_from(["active", "draft", "unknown"])
 RESOURCES: dict[str, st.SearchStrategy[Resource]] = {
     "Patient": resource(
@@ -103,7 +158,9 @@ RESOURCES: dict[str, st.SearchStrategy[Resource]] = {
     "Observation": resource(
         "Observation", status_=st.sampled_from(["final", "amended"]), code_=CONCEPT, identifier=some(IDENTIFIER),
         category=some(CONCEPT), subject=reference(PATIENTS), performer=some(reference(PERFORMERS)),
-        valueString=WORDS,
+        value=st.just(()) | named("valueString", WORDS) | named("valueQuantity", QUANTITY)
+        | named("valueCodeableConcept", CONCEPT) | named("valueSampledData", SAMPLED) | named("valuePeriod", PERIOD),
+        component=some(COMPONENT),
         choice=named("effectiveDateTime", TIMES) | named("effectivePeriod", PERIOD) | named("effectiveTiming", TIMING),
     ),
     "ServiceRequest": resource(
@@ -111,6 +168,23 @@ RESOURCES: dict[str, st.SearchStrategy[Resource]] = {
         authoredOn=TIMES, code=CONCEPT, performer=some(reference(PERFORMERS)), identifier=some(IDENTIFIER),
         instantiatesCanonical=some(URIS), instantiatesUri=some(URIS), requester=reference(PERFORMERS),
         choice=st.just(()) | named("occurrenceDateTime", TIMES) | named("occurrencePeriod", PERIOD),
+    ),
+    "Condition": resource(
+        "Condition", subject_=reference(PATIENTS), code=CONCEPT, recordedDate=TIMES,
+        choice=st.just(()) | named("onsetAge", AGE) | named("onsetRange", RANGE) | named("onsetDateTime", TIMES),
+    ),
+    "Location": resource("Location", name=WORDS, position=POSITION, address=ADDRESS),
+    "RiskAssessment": resource(
+        "RiskAssessment", status_=st.just("final"), subject_=reference(PATIENTS),
+        prediction=some(NUMBERS.filter(lambda n: 0 <= n <= 100).map(lambda n: {"probabilityDecimal": n})),
+    ),
+    "DocumentReference": resource(
+        "DocumentReference", status_=st.just("current"), category=some(CONCEPT),
+        content_=st.just([{"attachment": {"contentType": "text/plain"}}]),
+        relatesTo=some(st.builds(
+            lambda code, target: {"code": code, "target": {"reference": target}},
+            st.sampled_from(["replaces", "signs"]), st.sampled_from(["DocumentReference/1", "DocumentReference/2"]),
+        )),
     ),
     "ValueSet": resource(
         "ValueSet", status_=STATUS, url=URIS, version=CODES, name=WORDS, title=WORDS, description=WORDS, date=TIMES,
@@ -156,21 +230,67 @@ def _uri(_: list[Any]) -> st.SearchStrategy[str]:
     return URIS.map(escape)
 
 
-_VALUES = {"token": _token, "string": _string, "date": _date, "reference": _reference, "uri": _uri}
-_MODIFIERS = {"token": ["not"], "string": ["exact", "contains"], "reference": ["Patient", "Practitioner"]}
+def _number(_: list[Any]) -> st.SearchStrategy[str]:
+    prefixes = st.sampled_from(["", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
+    spelled = st.one_of(NUMBERS.map(str), st.sampled_from(["5.400", "1e2", "54e-1", "1.0E2", "+5", "-0"]))
+    return st.builds(lambda prefix, number: prefix + number, prefixes, spelled)
+
+
+def _quantity(there: list[Any]) -> st.SearchStrategy[str]:
+    unit = st.builds(lambda s, c: f"|{escape(s or '')}|{escape(c)}", MEASURES, UNITS.filter(bool))
+    return st.builds(lambda number, unit: number + unit, _number(there), unit | st.just("") | st.just("||mg"))
+
+
+def _near(_: list[Any]) -> st.SearchStrategy[str]:
+    distance = st.sampled_from(["", "|0", "|1|km", "|5000|m", "|300|[mi_i]", "|19000"])
+    return st.builds(lambda at, far: f"{at['latitude']}|{at['longitude']}{far}", POSITION, distance)
+
+
+_VALUES = {
+    "token": _token, "string": _string, "date": _date, "reference": _reference, "uri": _uri, "number": _number,
+    "quantity": _quantity, "special": _near,
+}  # fmt: skip
+_MODIFIERS = {
+    "token": ["not", "text", "of-type"], "string": ["exact", "contains"], "uri": ["above", "below"],
+    "reference": ["Patient", "Practitioner", "identifier"],
+}  # fmt: skip
+_MODIFIED = {
+    "text": _string,
+    "of-type": lambda _: st.builds(lambda s, c, v: f"{escape(s or '')}|{escape(c)}|{escape(v)}", SYSTEMS, CODES, CODES),
+    "identifier": _token,
+}
 
 
 @st.composite
 def criteria(draw: st.DrawFn, type: str, there: list[str]) -> tuple[str, str]:
     """One `name:modifier=a,b`; `there`: texts that stand in the resources."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from(_TEXTS)), draw(_string(there).filter(words.asked))
     known = usable(type)
     code = draw(st.sampled_from(sorted(known)))
     kind = known[code]
-    if draw(st.integers(0, 9)) == 0:
+    if kind != "composite" and draw(st.integers(0, 9)) == 0:
         return f"{code}:missing", draw(st.sampled_from(["true", "false"]))
     modifier = draw(st.sampled_from(["", "", *_MODIFIERS.get(kind, ())]))
-    values = st.sampled_from(["1", "2", f"{modifier}/1"]) if kind == "reference" and modifier else _VALUES[kind](there)
+    if kind == "composite":
+        return code, ",".join(draw(st.lists(_together(type, code, there), min_size=1, max_size=2)))
+    if modifier in _MODIFIED:
+        values = _MODIFIED[modifier](there)
+    elif kind == "reference" and modifier:
+        values = st.sampled_from(["1", "2", f"{modifier}/1"])
+    else:
+        values = _VALUES[kind](there)
     return f"{code}:{modifier}".rstrip(":"), ",".join(draw(st.lists(values, min_size=1, max_size=3)))
+
+
+def _together(type: str, code: str, there: list[Any]) -> st.SearchStrategy[str]:
+    """`a$b` of a composite."""
+    parameters = tables.search_parameters(type)
+    kinds = [parameters[component.code].kind for component in parameters[code].components]
+    return st.tuples(*(_VALUES[kind](there) for kind in kinds)).map("$".join)
+
+
+_TEXTS = ("_text", "_content")
 
 
 def usable(type: str) -> dict[str, str]:
@@ -178,12 +298,16 @@ def usable(type: str) -> dict[str, str]:
     return {
         code: parameter.kind
         for code, parameter in tables.search_parameters(type).items()
-        if parameter.kind in KINDS and code not in left_out(type) and code not in ("_id", "_lastUpdated")
+        if code not in left_out(type) and code not in ("_id", "_lastUpdated", *_TEXTS)
     }
 
 
 def sort_keys(type: str) -> st.SearchStrategy[str]:
-    keys = [*(code for code, kind in sorted(usable(type).items()) if KINDS[kind].sortable), "_id", "_lastUpdated"]
+    keys = [
+        *(code for code, kind in sorted(usable(type).items()) if kind in KINDS and KINDS[kind].sortable),
+        "_id",
+        "_lastUpdated",
+    ]
     signed = st.builds(lambda sign, key: sign + key, st.sampled_from(["", "-"]), st.sampled_from(keys))
     distinct = st.lists(signed, min_size=1, max_size=2, unique_by=lambda key: key.lstrip("-"))
     return distinct.map(",".join)

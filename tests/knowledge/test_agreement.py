@@ -22,7 +22,7 @@ from server.store.port import Store
 from tests import servers
 from tests.knowledge.search_cases import RESOURCES, Resource, criteria, sort_keys, texts
 
-SETTING = Setting(ZoneInfo("Asia/Shanghai"), servers.BASE)
+SETTING = Setting(ZoneInfo("Asia/Shanghai"), servers.BASE, "content")
 SEARCHES = 24  # searches an example: writing resources is the expensive part
 _examples = itertools.count()
 _health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]

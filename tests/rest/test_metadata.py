@@ -37,23 +37,47 @@ async def test_every_format_that_it_lists_is_written_and_read(face: Fhir, statem
             assert (await face.post("Patient", body, content_type=format, accept=format)).status_code == 201
 
 
-VALUES = {"token": "x", "string": "x", "reference": "x", "date": "2024", "uri": "http://example.org/x"}
+VALUES = {
+    "token": "x",
+    "string": "x",
+    "reference": "x",
+    "date": "2024",
+    "uri": "http://example.org/x",
+    "number": "1",
+    "quantity": "1",
+    "special": "1|1",
+}
+
+
+def value_of(type: str, code: str) -> str:
+    """A value to search by; of a composite one for each component."""
+    parameters = tables.search_parameters(type)
+    components = [component.code for component in parameters[code].components] or [code]
+    return "$".join(VALUES[parameters[one].kind] for one in components)
 
 
 async def test_every_parameter_that_it_lists_works_and_no_other(face: Fhir, statement: Resource) -> None:
     for resource in statement["rest"][0]["resource"]:
         type = resource["type"]
-        listed = {parameter["name"]: parameter["type"] for parameter in resource["searchParam"]}
-        assert {"_id", "_lastUpdated", "_tag"} <= set(listed)
-        query = "&".join(f"{name}={VALUES[kind]}" for name, kind in listed.items())
+        listed = {parameter["name"] for parameter in resource["searchParam"]}
+        assert {"_id", "_lastUpdated", "_tag"} <= listed
+        query = "&".join(f"{name}={value_of(type, name)}" for name in sorted(listed))
         assert await face.ids(f"{type}?{query}") == [], type
-        for name in set(tables.search_parameters(type)) - set(listed):
+        for name in set(tables.search_parameters(type)) - listed:
             assert refused(await face.get(f"{type}?{name}=1"), 501)["expression"] == [name]
 
 
 async def test_every_inclusion_that_it_lists_works(face: Fhir, statement: Resource) -> None:
     for resource in statement["rest"][0]["resource"]:
         words = "&".join(f"_include={one}" for one in resource.get("searchInclude", ()))
+        assert await face.ids(f"{resource['type']}?_id=nobody&{words}") == []
+
+
+async def test_every_reverse_inclusion_that_it_lists_works(face: Fhir, statement: Resource) -> None:
+    for resource in statement["rest"][0]["resource"]:
+        listed = resource["searchRevInclude"]
+        assert "Provenance:target" in listed
+        words = "&".join(f"_revinclude={one}" for one in listed)
         assert await face.ids(f"{resource['type']}?_id=nobody&{words}") == []
 
 

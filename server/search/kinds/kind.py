@@ -1,11 +1,11 @@
 """What a search kind has to say, and the words its functions use."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from server.errors import Invalid
+from server.errors import Invalid, NotSupported
 from server.keys import Test
 
 Value = tuple[str, str, int, int]
@@ -14,12 +14,25 @@ Value = tuple[str, str, int, int]
 Add = Callable[[Value], None]
 
 
+Codes = Callable[[str, str], Sequence[tuple[str, str]]]
+"""(modifier `in`, `not-in`, `above` or `below`, what was asked) -> (system, code) of all it stands for."""
+
+
+def no_codes(modifier: str, asked: str) -> Sequence[tuple[str, str]]:
+    raise NotSupported(f"the modifier '{modifier}' needs a terminology: '{asked}' is not known here", f":{modifier}")
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What both sides need to know: the zone of dates without one, and our own base URL (no slash at the end)."""
+    """What both sides need to know: the zone of dates without one, and our own base URL (no slash at the end).
+
+    `codes` is the terminology as one search needs it, looked up before.
+    """
 
     zone: tzinfo
     base: str
+    text: str = "narrative"  # what _text and _content can search: off | narrative | content
+    codes: Codes = no_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +51,26 @@ Extract = Callable[[Any, str, Setting, Add], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Facet:
+    """What else a parameter is found by, through a modifier: indexed under `Type.code:modifier`."""
+
+    shape: str
+    types: Mapping[str, Extract]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
-    """shape: of keys.py. types: datatype -> how its values are indexed. test: a search value as a Test."""
+    """shape: of keys.py. types: datatype -> how its values are indexed. test: a search value as a Test.
+
+    facets: by modifier; such a modifier is in `modifiers` too, and `test` asks for the parameter of that name.
+    """
 
     shape: str
     types: Mapping[str, Extract]
     test: Callable[[Asked, Setting], Test]
     modifiers: frozenset[str] = frozenset()
     sortable: bool = True
+    facets: Mapping[str, Facet] = field(default_factory=dict)
 
 
 def split(value: str, separator: str) -> list[str]:

@@ -3,13 +3,15 @@
 
 import functools
 import re
+from dataclasses import replace
 from typing import Any
 
 from server.errors import Invalid
-from server.keys import LINK, Link, Test
+from server.keys import LINK, TERM, Link, Test
 from server.keys import Any as AnyOf
 from server.model import tables
-from server.search.kinds.kind import Add, Asked, Kind, Setting, unescape
+from server.search.kinds.kind import Add, Asked, Facet, Kind, Setting, unescape
+from server.search.kinds.token import TOKEN
 
 _RESTFUL = re.compile(
     r"(?:(?P<base>[a-z][a-z0-9+.-]*:.*)/)?(?P<type>[A-Z]\w+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?"
@@ -43,7 +45,15 @@ def _canonical(value: Any, _: str, setting: Setting, add: Add) -> None:
             add((to.split("|", 1)[0], "", 0, 0))
 
 
+def _identifier(value: Any, _: str, __: Setting, add: Add) -> None:
+    identifier = value.get("identifier") or {}
+    if identifier.get("value"):
+        add((identifier["value"], identifier.get("system") or "", 0, 0))
+
+
 def _test(asked: Asked, setting: Setting) -> Test:
+    if asked.modifier == "identifier":
+        return TOKEN.test(replace(asked, param=f"{asked.param}:identifier", modifier=""), setting)
     value = unescape(asked.value)
     if asked.modifier and asked.modifier not in tables.resource_types():
         raise Invalid(f"'{asked.modifier}' is not a resource type", asked.name)
@@ -63,5 +73,7 @@ REFERENCE = Kind(
     LINK,
     {"Reference": _reference, "canonical": _canonical, "uri": _canonical},
     _test,
+    frozenset({"identifier"}),
     sortable=False,
+    facets={"identifier": Facet(TERM, {"Reference": _identifier})},
 )

@@ -25,10 +25,14 @@ def normal(text: str) -> str:
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", bare)).strip()
 
 
+def add_text(text: str | None, add: Add) -> None:
+    key = normal(text) if text else ""
+    if text and key:
+        add((key, text, 0, 0))
+
+
 def _string(value: Any, _: str, __: Setting, add: Add) -> None:
-    key = normal(value)
-    if key:
-        add((key, value, 0, 0))
+    add_text(value, add)
 
 
 def _parts(value: Any, names: tuple[str, ...], setting: Setting, add: Add) -> None:
@@ -58,6 +62,8 @@ def _test(asked: Asked, _: Setting) -> Test:
     key = normal(value)
     if not key:
         raise Invalid("a string to search for must not be empty", asked.name)
+    if asked.modifier in ("equal", "suffix"):  # of _filter
+        return Text(asked.param, key, asked.modifier)
     if asked.modifier == "exact":
         return Text(asked.param, value, "exact", key)
     return Text(asked.param, key, "contains" if asked.modifier == "contains" else "prefix")

@@ -4,9 +4,11 @@ import functools
 from typing import Any
 
 from server.errors import Invalid
-from server.keys import TERM, Not, Term, Test
+from server.keys import TERM, TEXT, Not, Term, Test, Text
+from server.keys import Any as AnyOf
 from server.model import tables
-from server.search.kinds.kind import Add, Asked, Kind, Setting, split, unescape
+from server.search.kinds.kind import Add, Asked, Facet, Kind, Setting, split, unescape
+from server.search.kinds.string import add_text, normal
 
 
 def _coding(value: Any, _: str, __: Setting, add: Add) -> None:
@@ -53,7 +55,34 @@ def _system_of(value_set: str, code: str) -> str:
     return systems[0] if len(systems) == 1 else ""
 
 
-def _test(asked: Asked, _: Setting) -> Test:
+def _concept_text(value: Any, _: str, __: Setting, add: Add) -> None:
+    add_text(value.get("text"), add)
+    for coding in value.get("coding") or ():
+        add_text(coding.get("display"), add)
+
+
+def _coding_text(value: Any, _: str, __: Setting, add: Add) -> None:
+    add_text(value.get("display"), add)
+
+
+def _identifier_text(value: Any, _: str, __: Setting, add: Add) -> None:
+    add_text((value.get("type") or {}).get("text"), add)
+
+
+def _identifier_type(value: Any, _: str, __: Setting, add: Add) -> None:
+    """The value under each coding of the identifier's type (`:of-type`)."""
+    text = value.get("value")
+    for coding in (value.get("type") or {}).get("coding") or ():
+        if text and coding.get("code"):
+            add((text, f"{coding.get('system') or ''}|{coding['code']}", 0, 0))
+
+
+def _test(asked: Asked, setting: Setting) -> Test:
+    return _MODIFIED.get(asked.modifier, _equal)(asked, setting)
+
+
+def _equal(asked: Asked, _: Setting) -> Test:
+    """`code`, `system|code`, `|code` (in no system) or `system|`."""
     parts = split(asked.value, "|")
     if len(parts) > 2:
         raise Invalid(f"'{asked.value}' is not a token: at most one | stands between system and code", asked.name)
@@ -63,8 +92,46 @@ def _test(asked: Asked, _: Setting) -> Test:
         term = Term(asked.param, unescape(parts[1]) or None, unescape(parts[0]))
     if not term.key and not term.scope:
         raise Invalid(f"'{asked.value}' is not a token: it names neither system nor code", asked.name)
-    return Not(term) if asked.modifier == "not" else term
+    return term
 
+
+def _not(asked: Asked, setting: Setting) -> Test:
+    return Not(_equal(asked, setting))
+
+
+def _text(asked: Asked, _: Setting) -> Test:
+    """The beginning of a text or display, as a string parameter would find it."""
+    key = normal(unescape(asked.value))
+    if not key:
+        raise Invalid("a text to search for must not be empty", asked.name)
+    return Text(f"{asked.param}:text", key)
+
+
+def _of_type(asked: Asked, _: Setting) -> Test:
+    parts = [unescape(part) for part in split(asked.value, "|")]
+    if len(parts) != 3 or not parts[1] or not parts[2]:
+        raise Invalid(f"'{asked.value}' is not system|code|value of an identifier's type and its value", asked.name)
+    return Term(f"{asked.param}:of-type", parts[2], f"{parts[0]}|{parts[1]}")
+
+
+def _in(asked: Asked, setting: Setting) -> Test:
+    codes = setting.codes(asked.modifier.removeprefix("not-"), unescape(asked.value))
+    return AnyOf(tuple(Term(asked.param, code, system) for system, code in codes))
+
+
+def _not_in(asked: Asked, setting: Setting) -> Test:
+    return Not(_in(asked, setting))
+
+
+_MODIFIED = {
+    "not": _not,
+    "text": _text,
+    "of-type": _of_type,
+    "in": _in,
+    "not-in": _not_in,
+    "above": _in,
+    "below": _in,
+}
 
 TOKEN = Kind(
     TERM,
@@ -75,14 +142,12 @@ TOKEN = Kind(
         "ContactPoint": _contact,
         "code": _code,
         "boolean": _boolean,
-        "string": _plain,
-        "uri": _plain,
-        "url": _plain,
-        "canonical": _plain,
-        "oid": _plain,
-        "uuid": _plain,
-        "id": _plain,
+        **dict.fromkeys(("string", "uri", "url", "canonical", "oid", "uuid", "id"), _plain),
     },
     _test,
-    frozenset({"not"}),
+    frozenset(_MODIFIED),
+    facets={
+        "text": Facet(TEXT, {"CodeableConcept": _concept_text, "Coding": _coding_text, "Identifier": _identifier_text}),
+        "of-type": Facet(TERM, {"Identifier": _identifier_type}),
+    },
 )

@@ -3,7 +3,8 @@
 from typing import Any
 
 from server.errors import Invalid
-from server.keys import TERM, Term, Test
+from server.keys import TERM, Begins, Term, Test
+from server.keys import Any as AnyOf
 from server.search.kinds.kind import Add, Asked, Kind, Setting, unescape
 
 
@@ -14,9 +15,29 @@ def _uri(value: Any, _: str, __: Setting, add: Add) -> None:
 
 
 def _test(asked: Asked, _: Setting) -> Test:
-    if not asked.value:
+    """Without a modifier the uri itself; `below`: it and all under its path; `above`: it and what its path is under."""
+    value = unescape(asked.value)
+    if not value:
         raise Invalid("a uri to search for must not be empty", asked.name)
-    return Term(asked.param, unescape(asked.value), "")
+    if asked.modifier == "below":
+        here = Term(asked.param, value.rstrip("/"), "")
+        return AnyOf((here, Begins(asked.param, value.rstrip("/") + "/")))
+    if asked.modifier == "above":
+        return AnyOf(tuple(Term(asked.param, one, "") for one in _ancestors(value)))
+    return Term(asked.param, value, "")
 
 
-URI = Kind(TERM, dict.fromkeys(("uri", "url", "canonical", "oid", "uuid"), _uri), _test)
+def _ancestors(value: str) -> list[str]:
+    """`http://a/b/c` -> itself, `http://a/b/c/`, `http://a/b`, `http://a/b/` … down to the host."""
+    scheme, slashes, rest = value.rstrip("/").rpartition("://") if "://" in value else ("", "", value.rstrip("/"))
+    parts = rest.split("/")
+    paths = [scheme + slashes + "/".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return [value, *(one for path in paths for one in (path, path + "/") if one != value)]
+
+
+URI = Kind(
+    TERM,
+    dict.fromkeys(("uri", "url", "canonical", "oid", "uuid"), _uri),
+    _test,
+    frozenset({"above", "below"}),
+)

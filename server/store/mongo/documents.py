@@ -3,7 +3,7 @@
 The declarations are abstract: `bind` makes one set of classes for each open store, so that two stores in one process
 never share a connection through a class. Field names are one letter because MongoDB stores them with each document.
 
-    res      one document a resource, the current version; a deleted one stays as a tombstone without t, k, r and s
+    res      one document a resource, the current version; a deleted one stays as a tombstone without t, k, r, o and s
     hist     the accepted bytes of every version, also of the current one; the change sequence
     claims   unique keys and who holds them; the only place where uniqueness is decided
     writers  leased writer numbers (writers.py)
@@ -23,7 +23,7 @@ from mongomotor.fields import (
     StringField,
 )
 
-VERSION = 1  # of the layout; a server never serves a database with another one
+VERSION = 2  # of the layout; a server never serves a database with another one
 
 
 class Resource(Document):  # type: ignore[misc]
@@ -38,6 +38,7 @@ class Resource(Document):  # type: ignore[misc]
     x = BooleanField()  # true: deleted
     k = ListField(StringField())  # tokens (index.py)
     r = ListField(DictField())  # ranges {p, l, h}
+    o = ListField(DictField())  # occurrences {p, k, r}, whose tokens and ranges stand in k and r too
     s = DictField()  # smallest and largest value of each parameter, for sorting
     b = BinaryField()  # the body as it was accepted
 

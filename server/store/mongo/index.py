@@ -7,25 +7,27 @@ A token is `<param><kind><rest>`, one string in one multikey array:
     P~normal         text, normalised                     prefix, contains
     P"text           text as written                      equality
     P>target         link                                 equality
+    P^word           word                                 equality, prefix
 
 The separators and `%` are percent-encoded in the parameter, and `%` and `|` in the scope; the last part stands as it
 is. So two different entries never have one token, and a prefix of one meaning never reaches into another.
-A range is `{p: P|key, l, h}`; `l` and `h` of a test must hold in the same one.
+A range is `{p: P|key, l, h}`; `l` and `h` of a test must hold in the same one. What occurs several times stands once
+more in `o`: `{p: place, k, r}` with the tokens and ranges of one occurrence (keys.Together).
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from server.keys import LINK, SPAN, TERM, TEXT, Entry
+from server.keys import LINK, PART, SPAN, TERM, TEXT, WORD, Entry
 
-CODE, SCOPED, NORMAL, WRITTEN, TARGET, UNIT = "=", "|", "~", '"', ">", "|"
+CODE, SCOPED, NORMAL, WRITTEN, TARGET, UNIT, WORDS = "=", "|", "~", '"', ">", "|", "^"
 
 
 def _escaping(characters: str) -> dict[int, str]:
     return str.maketrans({character: f"%{ord(character):02X}" for character in characters})
 
 
-_PARAM = _escaping('%=|~">')
+_PARAM = _escaping('%=|~">^')
 _SCOPE = _escaping("%|")
 _FIELD = _escaping("%.$!\0")  # what MongoDB or a path gives a meaning in field names
 
@@ -54,6 +56,10 @@ def written(param: str, text: str) -> str:
 
 def link(param: str, target: str) -> str:
     return f"{param.translate(_PARAM)}{TARGET}{target}"
+
+
+def word(param: str, key: str) -> str:
+    return f"{param.translate(_PARAM)}{WORDS}{key}"
 
 
 def unit(param: str, key: str) -> str:
@@ -86,13 +92,15 @@ def _tokens(entry: Entry) -> tuple[str, ...]:
         return (normal(entry.param, entry.key), written(entry.param, entry.scope))
     if entry.shape == LINK:
         return (link(entry.param, entry.key),)
+    if entry.shape == WORD:
+        return (word(entry.param, entry.key),)
     return ()
 
 
 def _sort_values(type: str, entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
     values: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        if entry.shape == LINK:
+        if entry.shape in (LINK, WORD) or PART in entry.param:
             continue
         for side in _SIDES[entry.rank]:
             _, param, field = sort_path(type, entry.param, SORT_FIELD[entry.shape, side]).split(".")
@@ -101,12 +109,21 @@ def _sort_values(type: str, entries: Iterable[Entry]) -> dict[str, dict[str, Any
 
 
 def fields(type: str, entries: Sequence[Entry]) -> dict[str, Any]:
-    """`k`, `r` and `s` of a resource; one that would be empty is absent, it would only cost index keys."""
-    tokens = dict.fromkeys(token for entry in entries for token in _tokens(entry))
-    spans = dict.fromkeys((unit(e.param, e.key), e.low, e.high) for e in entries if e.shape == SPAN)
+    """`k`, `r`, `o` and `s` of a resource; one that would be empty is absent, it would only cost index keys."""
+    occurrences: dict[tuple[str, int], list[Entry]] = {}
+    for entry in entries:
+        if PART in entry.param:
+            occurrences.setdefault((entry.param.partition(PART)[0], entry.rank), []).append(entry)
     made = {
-        "k": list(tokens),
-        "r": [{"p": p, "l": low, "h": high} for p, low, high in spans],
+        **_found_by(entries),
+        "o": [{"p": place, **_found_by(some)} for (place, _), some in occurrences.items()],
         "s": _sort_values(type, entries),
     }
     return {name: value for name, value in made.items() if value}
+
+
+def _found_by(entries: Sequence[Entry]) -> dict[str, Any]:
+    tokens = dict.fromkeys(token for entry in entries for token in _tokens(entry))
+    spans = dict.fromkeys((unit(e.param, e.key), e.low, e.high) for e in entries if e.shape == SPAN)
+    ranges = [{"p": p, "l": low, "h": high} for p, low, high in spans]
+    return {**({"k": list(tokens)} if tokens else {}), **({"r": ranges} if ranges else {})}

@@ -12,7 +12,7 @@ from server.keys import Adoption, Claimed, Entry, Holding, Removal, StaleWrite, 
 from server.store.mongo import index
 
 Document = dict[str, Any]
-_SEARCHED = ("k", "r", "s")
+_SEARCHED = ("k", "r", "o", "s")
 
 
 @dataclass(frozen=True, slots=True)

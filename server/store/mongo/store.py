@@ -5,6 +5,7 @@ mongomotor manages, pymongo moves the bytes: everything here runs on the raw col
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from server.errors import Unavailable
@@ -12,6 +13,7 @@ from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Selec
 from server.store.mongo import index, plan
 from server.store.mongo.commit import Committer
 from server.store.mongo.connection import Connection, connect, reaching
+from server.store.mongo.joins import Joins
 from server.store.mongo.translate import cursor_at, filter_of, keys_of, phases
 from server.store.mongo.writers import Writers
 from server.store.port import MULTI_PROCESS, PLANS
@@ -33,6 +35,7 @@ class MongoStore:
         self._committer = Committer(connection, writers)
         self._res = connection.documents["res"]._get_collection()
         self._hist = connection.documents["hist"]._get_collection()
+        self._joins = Joins(self._run)
         self._claims = connection.documents["claims"]._get_collection()
         self._commits: set[asyncio.Task[Any]] = set()
         self._closing = False
@@ -88,7 +91,8 @@ class MongoStore:
         wanted = select.limit + 1  # one more tells whether there is a next page
         columns = {**_HIT, **{key.path: 1 for key in keys_of(select) if key.path not in ("_id", "u")}}
         with reaching():
-            for stages in phases(select):
+            test = await self._joins.resolved(select.test, select.type)
+            for stages in phases(replace(select, test=test)):
                 # a resource that is written between two phases may stand in both: the first one counts
                 for document in await self._run([*stages, {"$limit": wanted}, {"$project": columns}], wanted):
                     hits.setdefault(document["_id"], document)
@@ -106,7 +110,8 @@ class MongoStore:
     async def count(self, type: str, test: Test) -> int:
         self._check_open()
         with reaching():
-            return int(await self._res.count_documents(filter_of(type, test)))
+            plain = await self._joins.resolved(test, type)
+            return int(await self._res.count_documents(filter_of(type, plain)))
 
     async def history(self, type: str | None, id: str | None, before: int | None, limit: int) -> list[Version]:
         self._check_open()

@@ -11,14 +11,18 @@ from typing import Any, assert_never
 from server.errors import Invalid, TooCostly
 from server.keys import (
     LINK,
+    PART,
     SPAN,
     STAMP_BITS,
     TERM,
     TEXT,
     All,
+    Backlinked,
+    Begins,
     Cursor,
     Ids,
     Link,
+    Linked,
     Not,
     Present,
     Select,
@@ -28,6 +32,8 @@ from server.keys import (
     Term,
     Test,
     Text,
+    Together,
+    Word,
 )
 from server.keys import Any as Either
 from server.store.mongo import index
@@ -65,6 +71,9 @@ def condition(test: Test, type: str) -> Filter:
             return _term(test)
         case Text():
             return _text(test)
+        case Word(param, key, begins):
+            word = index.word(param, key)
+            return {"k": {"$elemMatch": _prefix(word)}} if begins else {"k": word}
         case Link(param, target):
             return {"k": index.link(param, target)}
         case Span():
@@ -73,6 +82,12 @@ def condition(test: Test, type: str) -> Filter:
             if shape == SPAN:
                 return {"r": {"$elemMatch": {"p": _prefix(index.every(param, index.UNIT))}}}
             return {"k": {"$elemMatch": _prefix(index.every(param, _KIND[shape]))}}
+        case Begins(param, prefix):
+            return {"k": {"$elemMatch": _prefix(index.code(param, prefix))}}
+        case Together(tests):
+            return _together(tests, type)
+        case Linked() | Backlinked():
+            raise TypeError("joins.py resolves what follows links before a filter is made")
         case _:  # pragma: no cover
             assert_never(test)
 
@@ -88,12 +103,41 @@ def _any(parts: Sequence[Filter]) -> Filter:
     """Equalities on tokens become one `$in`: point bounds keep the order of the index."""
     if not all(parts):
         return EVERYTHING
-    tokens = [part["k"] for part in parts if isinstance(part.get("k"), str)]
+    tokens = dict.fromkeys(token for part in parts for token in _tokens(part))
     if len(tokens) > 1:
-        parts = [{"k": {"$in": tokens}}, *(part for part in parts if not isinstance(part.get("k"), str))]
+        parts = [{"k": {"$in": list(tokens)}}, *(part for part in parts if not _tokens(part))]
     if len(parts) < 2:
         return parts[0] if parts else NOTHING
+    leading = [_tokens({"k": part.get("k", {})}) for part in parts]
+    if all(leading):  # so that the alternatives can lead together, each of them has more to ask
+        return {"k": {"$in": list(dict.fromkeys(token for some in leading for token in some))}, "$or": parts}
     return {"$or": parts}
+
+
+def _tokens(part: Filter) -> list[str]:
+    """The tokens of a filter that asks for one of some and for nothing else."""
+    asked = part["k"] if part.keys() == {"k"} else {}
+    tokens: list[str] = [asked] if isinstance(asked, str) else asked.get("$in", [])
+    return tokens
+
+
+def _together(tests: Sequence[Test], type: str) -> Filter:
+    """All in one occurrence. What one of them asks of `k` or `r` leads, as these have an index and `o` has none.
+
+    `p` comes first: an `$elemMatch` that begins with an operator is another form.
+    """
+    parts = [condition(test, type) for test in tests]
+    leading = min((part for part in parts if part.keys() <= {"k", "r"}), key=lambda p: not _tokens(p), default={})
+    return {**leading, "o": {"$elemMatch": {"p": _place(tests), "$and": parts}}}
+
+
+def _place(tests: Sequence[Test]) -> str:
+    """Of the parts that the tests are about: the same for all."""
+    for test in tests:
+        place = _place(test.tests) if isinstance(test, Either) else getattr(test, "param", "").partition(PART)[0]
+        if place:
+            return place
+    return ""
 
 
 def _prefix(prefix: str) -> Filter:
@@ -112,15 +156,18 @@ def _term(test: Term) -> Filter:
 def _text(test: Text) -> Filter:
     if test.how == "exact":
         return {"k": index.written(test.param, test.value)}
+    if test.how == "equal":
+        return {"k": index.normal(test.param, test.value)}
     if test.how == "prefix" or not test.value:
         return {"k": {"$elemMatch": _prefix(index.normal(test.param, test.value))}}
     if len(test.value) > CONTAINS:
-        raise TooCostly(f"a text to look for inside others has at most {CONTAINS} characters", test.param)
-    start = _literal(index.every(test.param, index.NORMAL))
-    return {"k": {"$regex": f"^{start}.*{_literal(test.value)}", "$options": "s"}}
+        raise TooCostly(f"a text to look for in or at the end of others has at most {CONTAINS} characters", test.param)
+    start = literal(index.every(test.param, index.NORMAL))
+    end = "(?!.)" if test.how == "suffix" else ""  # `$` would also stand before a last line break
+    return {"k": {"$regex": f"^{start}.*{literal(test.value)}{end}", "$options": "s"}}
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Text as a regular expression that means exactly it. A backslash before punctuation only: MongoDB still reads
     an index prefix from that, and no other escape is the same in all engines."""
     return "".join(_literal_character(character) for character in text)

@@ -1,8 +1,7 @@
-"""Tests -> SQL conditions, and which of them leads. SQLite's planner cannot see skew, so we choose: the most selective
-criterion drives, found by a bounded count, and the rest are probes (docs/decisions/0002-sqlite-layout.md).
+"""Tests -> SQL conditions on a row number. Which test leads a query is chosen in drivers.py.
 
-Everything is a condition on a row number. A probe is an EXISTS that ends in a primary key or in the forward index of a
-resource, so that it costs a look-up for each row.
+A probe is an EXISTS that ends in a primary key or in the forward index of a resource, so that it costs a look-up for
+each row. Chains are probes within probes: the alias of a probe is one letter further than that of its row number.
 """
 
 import sqlite3
@@ -16,8 +15,11 @@ from server.keys import (
     TEXT,
     All,
     Any,
+    Backlinked,
+    Begins,
     Ids,
     Link,
+    Linked,
     Not,
     Present,
     Span,
@@ -25,12 +27,13 @@ from server.keys import (
     Term,
     Test,
     Text,
+    Together,
+    Word,
 )
 from server.store.sqlite.words import Words, is_local
 
-FEW = 200  # candidates up to which a criterion drives; counting so far costs about 20 microseconds
-ALTERNATIVES = 100  # of an Any up to which it can drive; SQLite joins at most 500 statements
 Args = list[int | str | None]
+Leaf = Term | Begins | Text | Link | Span
 TABLE = {TERM: "tok", TEXT: "str", LINK: "ref", SPAN: "span"}
 
 
@@ -38,17 +41,6 @@ TABLE = {TERM: "tok", TEXT: "str", LINK: "ref", SPAN: "span"}
 class Sql:
     text: str
     args: Args
-
-
-@dataclass(slots=True)
-class Driver:
-    """A criterion that can lead the query: `FROM table a WHERE …`, all rows of which are candidates."""
-
-    table: str
-    where: str
-    args: Args
-    in_order: bool  # its rows of one key come in rid order
-    either: "tuple[Driver, ...]" = ()  # of an Any: the drivers whose rows these are together, each in rid order
 
 
 class Criteria:
@@ -67,12 +59,13 @@ class Criteria:
 
     # ---------------------------------------------------------------------------------------------- probes
     def probe(self, test: Test, type: int, rid: str) -> Sql:
-        """A condition on the row number `rid` (a column)."""
+        """A condition on the row number `rid` (a column) of a resource of `type`."""
+        b = _next(rid)
         match test:
             case All(tests):
-                return self._joined([self.probe(t, type, rid) for t in tests], " AND ", "1")
+                return joined([self.probe(t, type, rid) for t in tests], " AND ", "1")
             case Any(tests):
-                return self._joined([self.probe(t, type, rid) for t in tests], " OR ", "0")
+                return joined([self.probe(t, type, rid) for t in tests], " OR ", "0")
             case Not(inner):
                 sql = self.probe(inner, type, rid)
                 return Sql(f"NOT ({sql.text})", sql.args)
@@ -80,39 +73,106 @@ class Criteria:
                 marks = ",".join("?" * len(ids))
                 return Sql(f"+{rid} IN (SELECT rid FROM res WHERE id IN ({marks}) AND type=?)", [*ids, type])
             case Stamped():
-                where, args = _stamped(test, "b.stamp")
-                return Sql(f"EXISTS (SELECT 1 FROM res b WHERE b.rid={rid}{where})", args)
-            case Link():
-                return Sql(
-                    f"EXISTS (SELECT 1 FROM ref b WHERE b.p=? AND b.k=? AND b.rid={rid})",
-                    [self.known("param", test.param), self._target(test.target)],
-                )
-            case Span():
-                where, args = self.span_condition(test, "b")
-                return Sql(f"EXISTS (SELECT 1 FROM span b INDEXED BY span_rid WHERE b.rid={rid} AND {where})", args)
+                where, args = stamped(test, f"{b}.stamp")
+                return Sql(f"EXISTS (SELECT 1 FROM res {b} WHERE {b}.rid={rid}{where})", args)
             case Present(param, shape):
-                p = self.known("param", param)
-                if shape == LINK:
-                    return Sql(f"+{rid} IN (SELECT rid FROM ref WHERE p=?)", [p])
                 table = TABLE[shape]
-                return Sql(f"EXISTS (SELECT 1 FROM {table} b INDEXED BY {table}_rid WHERE b.rid={rid} AND b.p=?)", [p])
-            case Term(_, key, _) if key is not None:
-                where, args = self._term(test, "b")
-                return Sql(f"EXISTS (SELECT 1 FROM tok b WHERE {where} AND b.rid={rid})", args)
-            case Term():
-                where, args = self._term(test, "b")
-                return Sql(f"EXISTS (SELECT 1 FROM tok b INDEXED BY tok_rid WHERE {where} AND b.rid={rid})", args)
-            case Text():
-                where, args = self._text(test, "b")
-                return Sql(f"EXISTS (SELECT 1 FROM str b INDEXED BY str_rid WHERE {where} AND b.rid={rid})", args)
+                return Sql(
+                    f"EXISTS (SELECT 1 FROM {table} {b} INDEXED BY {table}_rid WHERE {b}.rid={rid} AND {b}.p=?)",
+                    [self.known("param", param)],
+                )
+            case Term() | Begins() | Text() | Link() | Span():
+                return self._exists(test, b, f"{b}.rid={rid}")
+            case Word():
+                where, args = self.word(test, b)
+                if test.begins:  # a run of many words: gathered once, not walked for each row
+                    return Sql(f"+{rid} IN (SELECT {b}.rid FROM gram {b} WHERE {where})", args)
+                return Sql(f"EXISTS (SELECT 1 FROM gram {b} WHERE {where} AND {b}.rid={rid})", args)
+            case Together(tests):
+                return self._together(tests, rid)
+            case Linked() | Backlinked():
+                return self._far(test, rid)
             case _:  # pragma: no cover
                 assert_never(test)
 
-    @staticmethod
-    def _joined(parts: list[Sql], word: str, empty: str) -> Sql:
-        if not parts:
-            return Sql(empty, [])
-        return Sql("(" + word.join(part.text for part in parts) + ")", [arg for part in parts for arg in part.args])
+    def _far(self, test: Linked | Backlinked, rid: str) -> Sql:
+        """Links one after the other are tables of one EXISTS: SQLite reads no statement that nests deeply."""
+        tables: list[str] = []
+        parts: list[Sql] = []
+        onward: Linked | Backlinked | None = test
+        while onward is not None:
+            b, p, type = _next(rid), self.known("param", onward.param), self.type_number(onward.type)
+            if isinstance(onward, Linked):
+                tables.append(f"ref {b} INDEXED BY ref_rid")
+                parts.append(Sql(f"{b}.rid={rid} AND {b}.p=?", [p]))
+                parts.append(Sql(f"EXISTS (SELECT 1 FROM live WHERE live.type=? AND live.rid={b}.k)", [type]))
+                rid = f"{b}.k"
+            else:
+                tables.append(f"ref {b}")
+                parts.append(Sql(f"{b}.p=? AND {b}.k={rid}", [p]))
+                rid = f"{b}.rid"
+            rest = conjuncts(onward.test)
+            onward = next((one for one in rest if isinstance(one, Linked | Backlinked)), None)
+            parts += [self.probe(one, type, rid) for one in rest if one is not onward]
+        where = joined(parts, " AND ", "1")
+        return Sql(f"EXISTS (SELECT 1 FROM {' CROSS JOIN '.join(tables)} WHERE {where.text})", where.args)
+
+    def _exists(self, test: Leaf, b: str, same: str) -> Sql:
+        """An entry that passes and that `same` ties to a row: by primary key, or forwards where keys are a range."""
+        table, where, args = self.rows(test, b)
+        exact = isinstance(test, Link) or (isinstance(test, Term) and test.key is not None)
+        by = "" if exact else f" INDEXED BY {table}_rid"
+        return Sql(f"EXISTS (SELECT 1 FROM {table} {b}{by} WHERE {where} AND {same})", args)
+
+    def _together(self, tests: tuple[Test, ...], rid: str) -> Sql:
+        """One entry leads, the others are tied to its occurrence; alternatives are told apart first."""
+        b = _next(rid)
+        for i, test in enumerate(tests):
+            if isinstance(test, Leaf):
+                table, where, args = self.rows(test, b)
+                rest = self.occurrence((*tests[:i], *tests[i + 1 :]), b)
+                return Sql(
+                    f"EXISTS (SELECT 1 FROM {table} {b} WHERE {where} AND {b}.rid={rid} AND {rest.text})",
+                    [*args, *rest.args],
+                )
+        first, rest_of = tests[0], tests[1:]
+        either = first.tests if isinstance(first, Any) else ()
+        return joined([self._together((one, *rest_of), rid) for one in either], " OR ", "0")
+
+    def occurrence(self, tests: tuple[Test, ...], row: str) -> Sql:
+        """All tests hold in the occurrence that the entry `row` (an alias) belongs to."""
+        b = _next(row)
+        parts: list[Sql] = []
+        for test in tests:
+            if isinstance(test, Leaf):
+                parts.append(self._exists(test, b, f"{b}.rid={row}.rid AND {b}.rank={row}.rank"))
+            else:
+                either = test.tests if isinstance(test, Any) else ()
+                parts.append(joined([self.occurrence((one,), row) for one in either], " OR ", "0"))
+        return joined(parts, " AND ", "1")
+
+    # ------------------------------------------------------------------------------------------------ rows
+    def rows(self, test: Leaf, alias: str) -> tuple[str, str, Args]:
+        """(table, condition on its rows, arguments) of a test on single entries."""
+        p = self.known("param", test.param)
+        match test:
+            case Term():
+                return "tok", *self._term(test, alias)
+            case Begins(_, prefix):
+                return "tok", *_range(p, prefix, alias)
+            case Text():
+                return "str", *self._text(test, alias)
+            case Link(_, target):
+                return "ref", f"{alias}.p=? AND {alias}.k=?", [p, self.target(target)]
+            case Span():
+                return "span", *self.span_condition(test, alias)
+            case _:  # pragma: no cover
+                assert_never(test)
+
+    def word(self, test: Word, alias: str) -> tuple[str, Args]:
+        """The condition on rows of `gram`."""
+        p = self.known("param", test.param)
+        return _range(p, test.key, alias) if test.begins else (f"{alias}.p=? AND {alias}.k=?", [p, test.key])
 
     def _term(self, test: Term, alias: str) -> tuple[str, Args]:
         where, args = f"{alias}.p=?", [self.known("param", test.param)]
@@ -127,12 +187,17 @@ class Criteria:
     def _text(self, test: Text, alias: str) -> tuple[str, Args]:
         p = self.known("param", test.param)
         if test.how == "prefix":
-            past = _past_prefix(test.value)
-            if past is None:
-                return f"{alias}.p=? AND {alias}.k>=?", [p, test.value]
-            return f"{alias}.p=? AND {alias}.k>=? AND {alias}.k<?", [p, test.value, past]
+            return _range(p, test.value, alias)
+        if test.how == "equal":
+            return f"{alias}.p=? AND {alias}.k=?", [p, test.value]
         if test.how == "contains":
             return f"{alias}.p=? AND instr({alias}.k, ?)>0", [p, test.value]
+        if test.how == "suffix":
+            return f"{alias}.p=? AND substr({alias}.k, 1 + max(0, length({alias}.k) - ?))=?", [
+                p,
+                len(test.value),
+                test.value,
+            ]
         # the text as written is kept only where it differs from the normalised key
         return (
             f"{alias}.p=? AND {alias}.k=? AND (CASE {alias}.raw WHEN '' THEN {alias}.k ELSE {alias}.raw END)=?",
@@ -167,7 +232,7 @@ class Criteria:
         row = self._db.execute("SELECT widest, several FROM width WHERE p=?", (self.known("param", param),)).fetchone()
         return (row[0], bool(row[1])) if row else (0, False)
 
-    def _target(self, target: str) -> int | None:
+    def target(self, target: str) -> int | None:
         if not is_local(target):
             number = self.known("url", target)
             return None if number < 0 else -number
@@ -175,66 +240,29 @@ class Criteria:
         row = self._db.execute("SELECT rid FROM res WHERE id=? AND type=?", (id, self.type_number(type))).fetchone()
         return row[0] if row else None
 
-    # --------------------------------------------------------------------------------------------- drivers
-    def driver(self, test: Test, type: int) -> Driver | None:
-        """How a criterion would lead; None if it can only probe."""
-        match test:
-            case Term(_, key, _):
-                where, args = self._term(test, "a")
-                return Driver("tok", where, args, key is not None)
-            case Text():
-                where, args = self._text(test, "a")
-                return Driver("str", where, args, False)
-            case Link():
-                args = [self.known("param", test.param), self._target(test.target)]
-                return Driver("ref", "a.p=? AND a.k=?", args, True)
-            case Span():
-                where, args = self.span_condition(test, "a")
-                return Driver("span", where, args, False)
-            case Ids(ids):
-                marks = ",".join("?" * len(ids))
-                return Driver("res", f"a.id IN ({marks}) AND a.type=? AND a.body IS NOT NULL", [*ids, type], False)
-            case Stamped():
-                where, args = _stamped(test, "a.stamp")
-                return Driver("late", f"a.type=?{where}", [type, *args], False)
-            case Any(tests):
-                return self._either(tests, type)
-            case _:
-                return None
 
-    def _either(self, tests: tuple[Test, ...], type: int) -> Driver | None:
-        """All rows of the alternatives, when each can lead and comes in rid order. A row may stand in several."""
-        if not 1 <= len(tests) <= ALTERNATIVES:
-            return None
-        drivers = [self.driver(test, type) for test in tests]
-        either = tuple(d for d in drivers if d is not None and d.in_order and not d.either)
-        if len(either) < len(tests):
-            return None
-        rows = " UNION ALL ".join(f"SELECT rid FROM {d.table} a WHERE {d.where}" for d in either)
-        return Driver(f"({rows})", "1", [arg for d in either for arg in d.args], True, either)
+def joined(parts: list[Sql], word: str, empty: str) -> Sql:
+    if not parts:
+        return Sql(empty, [])
+    return Sql("(" + word.join(part.text for part in parts) + ")", [arg for part in parts for arg in part.args])
 
-    def choose(self, test: Test, type: int) -> tuple[Driver | None, bool, Test]:
-        """(driver, whether it has few rows, the tests that are left as probes)."""
-        tests = list(conjuncts(test))
-        drivers = [(self.driver(t, type), i) for i, t in enumerate(tests)]
-        possible = [(d, i) for d, i in drivers if d is not None]
-        best: tuple[int, Driver, int] | None = None
-        for driver, i in possible:
-            limit = FEW + 1 if best is None else best[0]
-            n = self._db.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM {driver.table} a WHERE {driver.where} LIMIT ?)",
-                [*driver.args, limit],
-            ).fetchone()[0]
-            if n <= FEW and (best is None or n < best[0]):
-                best = (n, driver, i)
-            if best and best[0] <= 1:
-                break
-        if best:
-            return best[1], True, All(tuple(t for j, t in enumerate(tests) if j != best[2]))
-        for driver, i in possible:
-            if driver.in_order:
-                return driver, False, All(tuple(t for j, t in enumerate(tests) if j != i))
-        return None, False, test
+
+def conjuncts(test: Test) -> tuple[Test, ...]:
+    if isinstance(test, All):
+        return tuple(c for t in test.tests for c in conjuncts(t))
+    return (test,)
+
+
+def _next(column: str) -> str:
+    """The alias of a probe on `column`: a.rid -> b, b.k -> c."""
+    return chr(ord(column[0]) + 1)
+
+
+def _range(p: int, prefix: str, alias: str) -> tuple[str, Args]:
+    past = _past_prefix(prefix)
+    if past is None:
+        return f"{alias}.p=? AND {alias}.k>=?", [p, prefix]
+    return f"{alias}.p=? AND {alias}.k>=? AND {alias}.k<?", [p, prefix, past]
 
 
 def _past_prefix(prefix: str) -> str | None:
@@ -267,7 +295,7 @@ def _hull(test: Span, widest: int) -> tuple[int, int]:
     return min(lows, default=0), max(highs, default=-1)
 
 
-def _stamped(test: Stamped, column: str) -> tuple[str, Args]:
+def stamped(test: Stamped, column: str) -> tuple[str, Args]:
     where, args = "", []
     if test.low is not None:
         where += f" AND {column}>=?"
@@ -276,9 +304,3 @@ def _stamped(test: Stamped, column: str) -> tuple[str, Args]:
         where += f" AND {column}<?"
         args.append(test.high)
     return where, list(args)
-
-
-def conjuncts(test: Test) -> tuple[Test, ...]:
-    if isinstance(test, All):
-        return tuple(c for t in test.tests for c in conjuncts(t))
-    return (test,)

@@ -43,10 +43,12 @@ class Owner:
     def __init__(self, path: Path) -> None:
         self._lock = _only_writer(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        for name, value in schema.PRAGMAS.items():
-            self._db.execute(f"PRAGMA {name}={value}")
-        self._db.executescript(schema.TABLES)
-        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (schema.VERSION,))
+        try:
+            schema.prepare(self._db)
+        except BaseException:
+            self._db.close()
+            self._lock.close()
+            raise
         self.words = Words(self._db)
         self._writer = Writer(self._db, self.words, path.with_name(path.name + "-wal"))
         self._relay: Relay | None = None

@@ -4,7 +4,11 @@ One narrow WITHOUT ROWID table for each shape of entry, clustered by parameter. 
 (type, parameter) pair, so the type test is free; `rid` is a row number that a resource keeps for life.
 """
 
-VERSION = 1
+import sqlite3
+
+from server.errors import Invalid
+
+VERSION = 2
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -27,16 +31,20 @@ CREATE TABLE IF NOT EXISTS late (type INT, stamp INT, rid INT, PRIMARY KEY (type
 CREATE TABLE IF NOT EXISTS claim (key TEXT PRIMARY KEY, rid INT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claim_rid ON claim (rid);
 
+-- rank is in the key: a part may occur twice with one value (keys.Together)
 CREATE TABLE IF NOT EXISTS tok (
-    p INT, k TEXT, rid INT, sys INT, rank INT, PRIMARY KEY (p, k, rid, sys)) WITHOUT ROWID;
+    p INT, k TEXT, rid INT, sys INT, rank INT, PRIMARY KEY (p, k, rid, sys, rank)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS str (
-    p INT, k TEXT, rid INT, raw TEXT, rank INT, PRIMARY KEY (p, k, rid, raw)) WITHOUT ROWID;
+    p INT, k TEXT, rid INT, raw TEXT, rank INT, PRIMARY KEY (p, k, rid, raw, rank)) WITHOUT ROWID;
 -- the same forwards: what a resource has, for probes and for its sort values
 CREATE INDEX IF NOT EXISTS tok_rid ON tok (rid, p, rank);
 CREATE INDEX IF NOT EXISTS str_rid ON str (rid, p, rank);
+-- words are neither sorted by nor asked for as missing, so they need no way forwards
+CREATE TABLE IF NOT EXISTS gram (p INT, k TEXT, rid INT, PRIMARY KEY (p, k, rid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ref (p INT, k INT, rid INT, PRIMARY KEY (p, k, rid)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ref_rid ON ref (rid, p);
 CREATE TABLE IF NOT EXISTS span (
-    p INT, k INT, lo INT, rid INT, hi INT, rank INT, PRIMARY KEY (p, k, lo, rid, hi)) WITHOUT ROWID;
+    p INT, k INT, lo INT, rid INT, hi INT, rank INT, PRIMARY KEY (p, k, lo, rid, hi, rank)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS span_rid ON span (rid, p, lo);
 -- of a parameter's spans: the widest there ever was, and whether a resource ever had several
 CREATE TABLE IF NOT EXISTS width (p INTEGER PRIMARY KEY, widest INT NOT NULL, several INT NOT NULL);
@@ -54,3 +62,18 @@ PRAGMAS = {
     "busy_timeout": 5000,
 }
 READER_PRAGMAS = {"mmap_size": 2147418112, "cache_size": -65536, "temp_store": "MEMORY", "query_only": 1}
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Pragmas and tables of a file. Raises Invalid for a file of another layout, which stays as it is."""
+    for name, value in PRAGMAS.items():
+        connection.execute(f"PRAGMA {name}={value}")
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchone():
+        found = connection.execute("SELECT value FROM meta WHERE name='schema'").fetchone()
+        if found is not None and found[0] != VERSION:
+            raise Invalid(
+                f"the data has layout {found[0]} and this server needs {VERSION}: "
+                "use the server that wrote it, or another data folder"
+            )
+    connection.executescript(TABLES)
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (VERSION,))

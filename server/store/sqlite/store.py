@@ -61,6 +61,8 @@ class _Reader:
         except sqlite3.OperationalError as error:
             if "interrupted" in str(error):
                 raise TimeoutError from error
+            if "stack overflow" in str(error) or "too deep" in str(error):
+                raise TooCostly("the search nests more than can be answered: name the types of its chain") from error
             raise
 
     def _late(self) -> int:

@@ -5,7 +5,8 @@ import sqlite3
 
 from server.errors import Invalid
 from server.keys import SPAN, TERM, TEXT, All, Cursor, Select, Sort, Span, Test
-from server.store.sqlite.criteria import TABLE, Args, Criteria, Driver, Sql, conjuncts
+from server.store.sqlite.criteria import TABLE, Args, Sql, conjuncts
+from server.store.sqlite.drivers import Driver, Drivers
 from server.store.sqlite.words import Words
 
 
@@ -13,27 +14,32 @@ class Translator:
     """Statements for one connection."""
 
     def __init__(self, connection: sqlite3.Connection, words: Words) -> None:
-        self._criteria = Criteria(connection, words)
+        self._drivers = Drivers(connection, words)
+        self._criteria = self._drivers.criteria
 
     def type_number(self, type: str) -> int:
         return self._criteria.type_number(type)
 
-    def candidates(self, select_type: str, test: Test) -> tuple[Sql, bool]:
-        """`FROM … WHERE …` over candidate rows as column a.rid, and whether there are few of them."""
+    def candidates(self, select_type: str, test: Test) -> Sql:
+        """`FROM … WHERE …` over candidate rows as column a.rid."""
         type = self._criteria.type_number(select_type)
-        driver, few, rest = self._criteria.choose(test, type)
-        if driver is None:
-            driver = Driver("live", "a.type=?", [type], True)
-        probe = self._criteria.probe(rest, type, "a.rid")
-        return Sql(f"FROM {driver.table} a WHERE {driver.where} AND {probe.text}", [*driver.args, *probe.args]), few
+        choice = self._drivers.choose(test, type)
+        driver = choice.driver or Driver("live a", "a.type=?", [type], True)
+        probe = self._criteria.probe(choice.rest, type, "a.rid")
+        return Sql(f"FROM {driver.source} WHERE {driver.where} AND {probe.text}", [*driver.args, *probe.args])
 
     def count(self, type: str, test: Test) -> Sql:
-        source, _ = self.candidates(type, test)
-        return Sql(f"SELECT count(DISTINCT a.rid) {source.text}", source.args)
+        self._drivers.forget()
+        source = self.candidates(type, test)
+        return self._drivers.whole(Sql(f"SELECT count(DISTINCT a.rid) {source.text}", source.args))
 
     def select(self, select: Select) -> Sql:
         """Rows (id, ver, stamp, method, body, rid, sort values…), at most limit + 1 of them."""
         _check_cursor(select)
+        self._drivers.forget()
+        return self._drivers.whole(self._statement(select))
+
+    def _statement(self, select: Select) -> Sql:
         if not select.sorts:
             return self._plain(select)
         if len(select.sorts) == 1 and select.sorts[0].param == "_lastUpdated":
@@ -48,11 +54,12 @@ class Translator:
         """The alternatives of an Any are each walked in rid order and merged by UNION, so that a page reads no more
         of them than it shows."""
         type = self._criteria.type_number(select.type)
-        driver, _, rest = self._criteria.choose(select.test, type)
-        leads = (driver.either or (driver,)) if driver else (Driver("live", "a.type=?", [type], True),)
-        probe = self._criteria.probe(rest, type, "a.rid")
+        choice = self._drivers.choose(select.test, type)
+        driver = choice.driver or Driver("live a", "a.type=?", [type], True)
+        leads = driver.either or (driver,)
+        probe = self._criteria.probe(choice.rest, type, "a.rid")
         after, after_args = (" AND a.rid<?", [select.after[-1]]) if select.after is not None else ("", [])
-        parts = [f"SELECT DISTINCT a.rid FROM {d.table} a WHERE {d.where} AND {probe.text}{after}" for d in leads]
+        parts = [f"SELECT DISTINCT a.rid AS rid FROM {d.source} WHERE {d.where} AND {probe.text}{after}" for d in leads]
         args = [arg for d in leads for arg in (*d.args, *probe.args, *after_args)]
         return Sql(
             "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid FROM ("
@@ -64,14 +71,14 @@ class Translator:
     def _by_stamp(self, select: Select) -> Sql:
         """Few candidates are sorted; many are met by walking the type in the order of its last updates."""
         type = self._criteria.type_number(select.type)
-        driver, few, rest = self._criteria.choose(select.test, type)
+        choice = self._drivers.choose(select.test, type)
         down = select.sorts[0].descending
         order, past = ("DESC", "<") if down else ("ASC", ">")
         columns = "SELECT r.id, r.ver, r.stamp, r.method, r.body, r.rid, r.stamp"
-        if driver is not None and few:
-            probe = self._criteria.probe(rest, type, "a.rid")
-            inner = f"SELECT DISTINCT a.rid FROM {driver.table} a WHERE {driver.where} AND {probe.text}"
-            args: Args = [*driver.args, *probe.args]
+        if choice.few:
+            source = self.candidates(select.type, select.test)
+            inner = f"SELECT DISTINCT a.rid {source.text}"
+            args: Args = list(source.args)
             where = f" WHERE r.stamp{past}?" if select.after else ""
             sql = f"{columns} FROM ({inner}) t CROSS JOIN res r ON r.rid=t.rid{where} ORDER BY r.stamp {order} LIMIT ?"
             return Sql(sql, [*args, *(select.after[:1] if select.after else ()), select.limit + 1])
@@ -91,7 +98,7 @@ class Translator:
         """
         sort, type = select.sorts[0], self.type_number(select.type)
         _, several = self._criteria.width(sort.param)
-        if several or self._criteria.choose(select.test, type)[1]:
+        if several or self._drivers.choose(select.test, type).few:
             return None
         tests = conjuncts(select.test)
         own = [t for t in tests if isinstance(t, Span) and t.param == sort.param and not t.key]
@@ -132,7 +139,7 @@ class Translator:
 
     def _sorted(self, select: Select) -> Sql:
         """All candidates with their sort values, sorted; the cost grows with the hits, not with the type."""
-        source, _ = self.candidates(select.type, select.test)
+        source = self.candidates(select.type, select.test)
         names = [f"s{i}" for i in range(len(select.sorts))]
         values = [self._sort_value(sort) for sort in select.sorts]
         columns = ", ".join(f"{value.text} AS {name}" for value, name in zip(values, names, strict=True))

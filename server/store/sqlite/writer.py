@@ -18,6 +18,7 @@ from server.keys import (
     SPAN,
     TERM,
     TEXT,
+    WORD,
     Adoption,
     Claimed,
     Entry,
@@ -38,14 +39,16 @@ LONGEST = 2**63 - 1  # no span counts as wider: SQLite's integers end here
 RESTART_BYTES = 128 * 2**20  # the writer itself helps when the WAL is past this
 
 _DELETE = {
-    "tok": "DELETE FROM tok WHERE p=? AND k=? AND rid=? AND sys=?",
-    "str": "DELETE FROM str WHERE p=? AND k=? AND rid=? AND raw=?",
+    "gram": "DELETE FROM gram WHERE p=? AND k=? AND rid=?",
+    "tok": "DELETE FROM tok WHERE p=? AND k=? AND rid=? AND sys=? AND rank=?",
+    "str": "DELETE FROM str WHERE p=? AND k=? AND rid=? AND raw=? AND rank=?",
     "ref": "DELETE FROM ref WHERE p=? AND k=? AND rid=?",
-    "span": "DELETE FROM span WHERE p=? AND k=? AND lo=? AND rid=? AND hi=?",
+    "span": "DELETE FROM span WHERE p=? AND k=? AND lo=? AND rid=? AND hi=? AND rank=?",
     "live": "DELETE FROM live WHERE type=? AND rid=?",
     "late": "DELETE FROM late WHERE type=? AND stamp=?",
 }
 _INSERT = {
+    "gram": "INSERT OR REPLACE INTO gram (p, k, rid) VALUES (?,?,?)",
     "tok": "INSERT OR REPLACE INTO tok (p, k, rid, sys, rank) VALUES (?,?,?,?,?)",
     "str": "INSERT OR REPLACE INTO str (p, k, rid, raw, rank) VALUES (?,?,?,?,?)",
     "ref": "INSERT OR REPLACE INTO ref (p, k, rid) VALUES (?,?,?)",
@@ -328,19 +331,21 @@ class Writer:
         """(the rows of a table, primary key, other columns) of each entry."""
         number, rows = self._words.number, self._rows
         params, systems = self._words.numbered("param"), self._words.numbered("system")
-        tok, str, ref, span = rows["tok"], rows["str"], rows["ref"], rows["span"]
+        tok, str, ref, span, gram = (rows[table] for table in ("tok", "str", "ref", "span", "gram"))
         for shape, param, key, scope, low, high, rank in entries:
             p = params.get(param) or number("param", param)
             if shape == TERM:
-                yield tok, (p, key, rid, systems.get(scope) or number("system", scope)), (rank,)
+                yield tok, (p, key, rid, systems.get(scope) or number("system", scope), rank), ()
             elif shape == LINK:
                 yield ref, (p, self._target(key), rid), ()
             elif shape == SPAN:
                 self._widen(p, high - low, rank, bool(key))
-                yield span, (p, number("unit", key), low, rid, high), (rank,)
+                yield span, (p, number("unit", key), low, rid, high, rank), ()
+            elif shape == WORD:
+                yield gram, (p, key, rid), ()
             else:
                 assert shape == TEXT
-                yield str, (p, key, rid, "" if scope == key else scope), (rank,)
+                yield str, (p, key, rid, "" if scope == key else scope, rank), ()
 
     def _widen(self, p: int, length: int, rank: int, in_unit: bool) -> None:
         """Keeps what bounds a walk over a parameter's spans (criteria.py): it only ever grows."""
