@@ -47,10 +47,10 @@ serve: $(VENV)/.run
 
 # ---------------------------------------------------------------------------------------------------------- tests
 test: $(VENV)/.dev $(NODE_MODULES) check
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(VENV)/.dev $(NODE_MODULES)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench.rest
