@@ -23,6 +23,7 @@ def convert(
     send: Send = "",
     adapter: AdapterName = "",
     explain: Annotated[bool, typer.Option("--explain", help="Tell where each element came from.")] = False,
+    site: Annotated[Path | None, typer.Option("--site", metavar="FILE", help="A site's override file (TOML).")] = None,
 ) -> None:
     """Converts a file and prints the transaction Bundle: one message, the Bundle; several, a JSON array of Bundles.
 
@@ -33,8 +34,8 @@ def convert(
     from adapters.wire import to_json
 
     try:
-        conversions = read(file, adapter)
-    except Unreadable as error:
+        conversions = read(file, adapter) if site is None else _at_site(file, adapter, site)
+    except (Unreadable, ValueError) as error:
         _give_up(str(error))
     bundles = [conversion.transaction for conversion in conversions]
     sys.stdout.buffer.write(to_json(bundles[0] if len(bundles) == 1 else bundles, indent=2) + b"\n")
@@ -137,6 +138,23 @@ async def _listen(host: str, mllp: int | None, http: int | None, target: "Target
             await asyncio.Event().wait()
 
 
+def _at_site(file: Path, name: str, site: Path) -> list[Conversion]:
+    """The conversions of a file by an adapter with a site's overrides. Raises ValueError for a file that is wrong."""
+    from adapters.contract import Configurable
+    from adapters.registry import NoAdapter, choose
+    from adapters.runner import convert as convert_content
+    from adapters.runner import now
+
+    try:
+        content, overrides = file.read_bytes(), site.read_text("utf-8")
+        chosen = choose(content, file.name, name)
+    except (OSError, NoAdapter) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(chosen, Configurable):
+        raise ValueError(f"the adapter {chosen.name} takes no site file")
+    return convert_content(content, file.name, chosen.configured([(site.name, overrides)]), now())
+
+
 def _tell(file: Path, conversion: Conversion, explain: bool) -> None:
     """What was found in a message, on standard error."""
     for problem in conversion.problems:
@@ -144,6 +162,13 @@ def _tell(file: Path, conversion: Conversion, explain: bool) -> None:
             typer.echo(f"{file}: {problem.severity}: {sentence(problem)}", err=True)
     if explain and conversion.mapped is not None:
         _print_trace(conversion)
+        leaves = conversion.mapped.leaves
+        if leaves is not None:
+            share = 100 * leaves.mapped / leaves.present if leaves.present else 100.0
+            counts = f"{leaves.present} present, {leaves.mapped} mapped ({share:.1f} %), {len(leaves.listed)} listed"
+            typer.echo(f"{file}: components: {counts}", err=True)
+            for place, line, reason in leaves.listed:
+                typer.echo(f"{file}: listed: line {line}, {place}: {reason}", err=True)
 
 
 def _print_trace(conversion: Conversion) -> None:

@@ -8,7 +8,7 @@ that is what makes a second delivery change nothing. An adapter is found by the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 Resource = dict[str, Any]
 
@@ -20,8 +20,9 @@ class Problem:
     """Something a person should know about a message.
 
     fatal and error: nothing of the message is written, only the raw bytes are kept. warning: written, look at it.
-    information: a field that no rule maps (`code="unmapped"`). `code` is of http://hl7.org/fhir/issue-type or
-    "unmapped". `line` and `column` count from 1 in the raw message; `field` is the source's own name of the place
+    information: a field that no rule maps (`code="unmapped"`). `code` is of http://hl7.org/fhir/issue-type,
+    "unmapped", or "review" (a code that waits for somebody to translate it; it is written as text meanwhile).
+    `line` and `column` count from 1 in the raw message; `field` is the source's own name of the place
     (`PID-7`, `csrq`, `section 46209-3`, `/ClinicalDocument/recordTarget[1]/…`).
     """
 
@@ -33,8 +34,7 @@ class Problem:
     column: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """Where an element came from: `element` is a path inside the resource with this key (`Patient.birthDate`)."""
 
     key: str
@@ -75,6 +75,19 @@ class Parsed:
 
 
 @dataclass(slots=True)
+class Leaves:
+    """What became of every leaf of a message that says something: a component of HL7 v2, a DE value, a column.
+
+    A leaf is mapped only when it lands in its own R4 element or a coded Observation; narrative, Binary, Basic and
+    catch-all extensions do not count. `listed` has all the others: (place, line, reason).
+    """
+
+    present: int = 0
+    mapped: int = 0
+    listed: list[tuple[str, int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Mapped:
     """What a message means in FHIR. `when` is the time the source gave the message (FHIR dateTime), '' if none."""
 
@@ -85,10 +98,25 @@ class Mapped:
     trace: list[Trace] = field(default_factory=list)
     when: str = ""
     subject: str = ""  # key of the patient's item, if there is one
+    leaves: Leaves | None = None  # None: the adapter does not count them
+    document: Resource = field(default_factory=dict)  # what the message says of itself: more elements of the raw
+    provenance: Resource = field(default_factory=dict)  # message's DocumentReference and of the Provenance
 
     @property
     def failed(self) -> bool:
         return any(problem.severity in ("fatal", "error") for problem in self.problems)
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """An adapter that a site can change by small files of its own."""
+
+    def configured(self, overrides: Sequence[tuple[str, str]]) -> "Adapter":
+        """The adapter with (file name, text) of override files; the first one that fits a message counts.
+
+        Raises ValueError: one sentence that names the file, the line and what is expected there.
+        """
+        ...
 
 
 class Adapter(Protocol):

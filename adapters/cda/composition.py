@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from adapters.cda.consolidated.header import event
 from adapters.cda.conversion import Conversion
 from adapters.cda.narrative import lines, narrative
 from adapters.cda.participants import practitioner
@@ -40,6 +41,9 @@ def composition(work: Conversion, root: Node, sections: list[Section], extra: li
     for node in root.named(*_ATTESTERS):
         made.add("attester", _attester(work, node), node.path, node.line)
     made.put("custodian", work.custodian, "custodian", root.line)
+    if work.consolidated:
+        for told in event(work, root):
+            made.add("event", told, "documentationOf", root.line)
     for node in root.named("relatedDocument"):
         made.add("relatesTo", _relation(work, node), node.path, node.line)
     for section in sections:

@@ -42,6 +42,8 @@ def date_time(text: str, zone: str = ZONE) -> str:
     As precise as the source: a date stays a date; with a time, seconds are filled with 00 and a zone is added
     (the text's own, else `zone`). Raises ValueError like date().
     """
+    if len(text) in (8, 14) and text.isascii() and text.isdigit():
+        return _digits(text, zone)
     if absent(text):
         return ""
     folded = unicodedata.normalize("NFKC", text).strip()
@@ -69,6 +71,20 @@ def date_time(text: str, zone: str = ZONE) -> str:
         return f"{at:%Y-%m-%d}"
     fraction = f".{part['f']}" if part["f"] else ""
     return f"{at:%Y-%m-%dT%H:%M}:{int(second):02d}{fraction}{own_zone or zone}"
+
+
+def _digits(text: str, zone: str) -> str:
+    """yyyyMMdd and yyyyMMddHHmmss, the forms that nearly every message uses."""
+    if not text.strip("0"):
+        return ""
+    year, month, day, hour, minute, second = text[:4], text[4:6], text[6:8], text[8:10], text[10:12], text[12:]
+    try:
+        datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), 0)
+        if second > "60":
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{text} is not a date") from None
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{zone}" if hour else f"{year}-{month}-{day}"
 
 
 def instant(text: str, zone: str = ZONE) -> str:

@@ -18,6 +18,7 @@ BASE = "https://tiercare.example/fhir"
 INTAKE = f"{BASE}/CodeSystem/intake"  # DocumentReference.meta.tag: converted | not-converted
 FORMAT = f"{BASE}/CodeSystem/source-format"  # adapter name
 MAPPING = f"{BASE}/CodeSystem/mapping"  # Provenance.meta.tag: adapter name/version
+LINEAGE = f"{BASE}/StructureDefinition/lineage"  # Provenance.target.extension: which field gave which element
 PROBLEM = f"{BASE}/StructureDefinition/conversion-problem"  # DocumentReference.extension: why, where
 
 _TEXT_MAX = 2000  # characters of a problem's text kept in the DocumentReference; a message never needs more
@@ -121,6 +122,11 @@ def _document(
             document["date"] = mapped.when
         if converted and mapped.subject:
             document["subject"] = {"reference": f"urn:uuid:{id_of(mapped.subject)}"}
+        for element, content in mapped.document.items() if converted else ():
+            if element == "format":
+                document["content"][0]["format"] = content
+            else:
+                document[element] = content
     if not converted:
         reasons = [p for p in problems if p.severity in ("fatal", "error")]
         document["description"] = "not converted: " + "; ".join(sentence(p) for p in reasons)[:_TEXT_MAX]
@@ -152,12 +158,29 @@ def sentence(problem: Problem) -> str:
     return f"{place}: {problem.text}" if place else problem.text
 
 
+def _targets(mapped: Mapped) -> list[Resource]:
+    """Provenance.target: every resource, each with its lineage `birthDate=PID-7@3; name[0]=PID-5@3` (field, line)."""
+    rows: dict[str, list[str]] = {}
+    for trace in mapped.trace:
+        element = trace.element.partition(".")[2] or trace.element
+        at = f"@{trace.line}" if trace.line is not None else ""
+        rows.setdefault(trace.key, []).append(f"{element}={trace.field}{at}")
+    targets = []
+    for item in mapped.items:
+        target: Resource = {"reference": f"urn:uuid:{id_of(item.key)}"}
+        if item.key in rows:
+            target["extension"] = [{"url": LINEAGE, "valueString": "; ".join(rows[item.key])}]
+        targets.append(target)
+    return targets
+
+
 def _provenance(adapter: str, version: str, mapped: Mapped, document_id: str, recorded: str) -> Resource:
     mapping = {"system": MAPPING, "code": f"{adapter}/{version}"}
     resource: Resource = {
         "resourceType": "Provenance",
         "meta": {"tag": [mapping]},
-        "target": [{"reference": f"urn:uuid:{id_of(item.key)}"} for item in mapped.items],
+        "target": _targets(mapped),
+        **{name: content for name, content in mapped.provenance.items() if name != "agent"},
         "recorded": recorded,
         "activity": {
             "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-DataOperation", "code": "CREATE"}],
@@ -174,7 +197,8 @@ def _provenance(adapter: str, version: str, mapped: Mapped, document_id: str, re
                     ]
                 },
                 "who": {"display": f"tiercare adapter {adapter} {version}"},
-            }
+            },
+            *mapped.provenance.get("agent", []),
         ],
         "entity": [
             {
