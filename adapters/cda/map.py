@@ -4,7 +4,7 @@ Keys: `source` is the custodian (else the first institution that is named); a do
 or by type and id. The same document sent again, or a new version of its set, updates the same resources.
 """
 
-from adapters.cda import composition, encounter, patient, referral
+from adapters.cda import collected, composition, encounter, patient, referral, reports
 from adapters.cda.consolidated import entries, header
 from adapters.cda.consolidated.templates import is_consolidated
 from adapters.cda.conversion import Conversion
@@ -44,6 +44,8 @@ def map_document(document: Document) -> Mapped:
     extra = patient.header_observations(work, work.mapped.when)
     referral.finish(work)
     encounter.finish(work)
+    collected.finish(work)
+    reports.finish(work, root, work.type.title)
     _plans(work)
     _compose(work, root, sections, extra)
     return _done(work)
@@ -157,6 +159,7 @@ def _participants(work: Conversion, root: Node) -> None:
         machine = _device(work, device) if device is not None and who is None and not any(places) else None
         for named in [who, *places, machine]:
             if named is not None and named not in work.authors:
+                work.author_is_person = work.author_is_person or (not work.authors and named is who)
                 work.authors.append(named)
         if work.asking is None:
             work.asking = (node, who, next((place for place in places if place), None))

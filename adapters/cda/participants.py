@@ -178,7 +178,7 @@ def institution_code(node: Node) -> str:
 
 def told(work: Conversion, node: Node) -> str:
     """A person's part in a statement as a sentence, where FHIR has no element for it: `医嘱审核人：沈某 2012-10-05`."""
-    work.use_all(node)
+    work.keep(node, "kept as a note")
     people_, others = [], []
     what = ""
     for part in node.walk():

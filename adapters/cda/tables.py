@@ -10,6 +10,9 @@ from adapters.kit import codes
 _PACKAGE = "adapters.cda"
 
 
+_PART = "483."  # a part of WS/T 483 whose document code is not established: known by its title only
+
+
 class DocumentType(NamedTuple):
     """A row of documents.csv. `known` is False for a document that no row describes."""
 
@@ -47,7 +50,8 @@ def document_type(code: str, title: str) -> DocumentType:
         wanted = _folded(title)
         found = next((row for row in _documents().values() if wanted and _folded(row.title) == wanted), None)
         if found is not None:
-            found = found._replace(code=code or found.code)
+            own = "" if found.code.startswith(_PART) else found.code
+            found = found._replace(code=code or own)
     return found or DocumentType(code, title, known=False)
 
 
