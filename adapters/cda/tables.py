@@ -69,6 +69,7 @@ def section_type(code: str, title: str) -> SectionType | None:
     return SectionType(*row) if row else None
 
 
+@lru_cache(maxsize=4096)
 def element(code: str) -> Element | None:
     row = codes.table(_PACKAGE, "elements.csv").get(code)
     return Element(*row) if row else None
@@ -122,6 +123,16 @@ def _placeholders(kind: str) -> re.Pattern[str]:
 
 def real(text: str, kind: str = "any") -> str:
     """The text, or '' when it is a placeholder of a form nobody filled in. kind: any, id, name, organization."""
+    if len(text) > _SHORT:
+        return text.strip()  # no placeholder is that long
+    return _real(text, kind)
+
+
+_SHORT = 64
+
+
+@lru_cache(maxsize=16384)
+def _real(text: str, kind: str) -> str:
     text = text.strip()
     return "" if codes.absent(text) or _placeholders(kind).fullmatch(text) else text
 
