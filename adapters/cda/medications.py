@@ -145,6 +145,8 @@ def _worded(concept: Resource) -> str:
 def herbs(work: Conversion, section: Section) -> Made | None:
     """How a herbal prescription is decocted and taken (DE08.50.047.00, DE06.00.136.00): one MedicationStatement of the
     section with the two sentences as its dosage. None when neither is filled in."""
+    if work.type.rules == "guidance":
+        return None  # there the same data element is 用药指导, an advice
     said: list[tuple[Node, str]] = []
     for entry in section.node.named("entry"):
         for node in entry.named("observation"):

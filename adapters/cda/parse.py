@@ -120,7 +120,7 @@ def _tree(text: str, parsed: Parsed) -> Node | None:
 
 def _node(element: etree._Element, path: str) -> Node:
     """The plain tree of an element. The depth is bounded by libxml2 (256 without huge_tree)."""
-    attributes: dict[str, str] = dict(element.items())
+    attributes = {str(name): str(value) for name, value in element.items()}
     if attributes and any(name[0] == "{" for name in attributes):
         attributes = {_attribute(name): value for name, value in attributes.items()}
     node = Node(_local(element), attributes, element.text or "", element.tail or "", _line(element), path)

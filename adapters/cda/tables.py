@@ -87,9 +87,21 @@ def place(root: str) -> tuple[str, str, str] | None:
     return (row[0], row[1], row[2]) if row else None
 
 
+# One unit of UCUM: a prefix and an atom, an atom that takes no prefix, an annotation, a power of ten; an exponent.
+_ATOM = (
+    r"(?:[kdcmunpf]?(?:g|m|L|l|mol|eq|osm|Pa|J|cal|s|Hz|V|U|kat|bar|\[IU\]|\[iU\]|m\[Hg\]|m\[H2O\])"
+    r"|min|h|d|wk|mo|a|Cel|%|\[(?:in_i|ft_i|lb_av|oz_av|degF|pH|CFU)\]|\{[^{}]*\}|10[*^]-?\d+|1)-?\d?(?:\{[^{}]*\})?"
+)
+_UCUM = re.compile(rf"/?{_ATOM}(?:[./]{_ATOM})*")
+
+
+@lru_cache(maxsize=1024)
 def ucum(unit: str) -> str:
+    """The UCUM code of a unit as written: by the table, else the unit itself when it is made of UCUM's own parts."""
     row = codes.table(_PACKAGE, "units.csv").get(_folded(unit))
-    return row[0] if row else ""
+    if row:
+        return row[0]
+    return unit.replace("10^", "10*") if _UCUM.fullmatch(unit) else ""
 
 
 def frequency(unit: str) -> tuple[int, str] | None:

@@ -56,6 +56,7 @@ def convert(work: Conversion, section: Section, node: Node, above: Node | None, 
 def _join(made: Made, parent: Made, rule: str) -> None:
     """The link from a resource to the one it lies in, where the parent has an element for it."""
     if parent.type == "DiagnosticReport" and made.type == "Observation":
+        made.resource.pop("focus", None)
         parent.add("result", made.reference())
     elif parent.type == "Observation" and made.type == "Observation" and rule == "observation":
         made.resource.pop("focus", None)
