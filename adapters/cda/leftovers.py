@@ -27,8 +27,9 @@ _FIXED = {
 }
 """Elements whose content is the same in every document of an edition, or only says how the document is built."""
 
-_STRUCTURAL = {"ASSERTION", "CONC", "SEV", "ASSERT", "CONCERN"}
-"""Codes of statements that say only how the statement is built (HL7 v3 ActCode)."""
+_STRUCTURAL = {"ASSERTION", "CONC", "SEV", "ASSERT", "CONCERN", "445518008", "33999-4", "82606-5", "48767-8"}
+"""Codes that are the same in every statement of their template: how it is built (HL7 v3 ActCode), or the name of the
+element of its parent that its value is (age at onset, status, criticality, comment)."""
 
 _STATEMENTS = {"observation", "organizer", "act", "procedure", "substanceAdministration", "supply", "encounter"}
 _DATA = ("value", "extension", "displayName", "code", "literal")
@@ -37,25 +38,25 @@ _TEXT_MAX = 120
 
 def report(work: Conversion) -> None:
     """In document order; the body's are in the narrative all the same, which the text says."""
-    leaves = work.mapped.leaves = Leaves()
+    counted = work.mapped.leaves = Leaves()
     problems = work.mapped.problems
-    for node, said in _leaves(work.document.root):
-        leaves.present += 1
+    for node, said in leaves(work.document.root):
+        counted.present += 1
         kept = work.kept(node)
         if work.used(node) and not kept:
-            leaves.mapped += 1
+            counted.mapped += 1
             continue
         if kept:
-            leaves.listed.append((node.path, node.line, kept))
+            counted.listed.append((node.path, node.line, kept))
             continue
         where = "kept in the section's text" if node.path.startswith("component/") else "kept in the raw document"
         words = " ".join(said.split())[:_TEXT_MAX]
-        leaves.listed.append((node.path, node.line, f"no rule for {node.name} = {words}"))
+        counted.listed.append((node.path, node.line, f"no rule for {node.name} = {words}"))
         text = f"no rule for {node.name} = {words}: {where}"
         problems.append(Problem("information", "unmapped", text, node.path, node.line))
 
 
-def _leaves(root: Node) -> Iterator[tuple[Node, str]]:
+def leaves(root: Node) -> Iterator[tuple[Node, str]]:
     """(element, what it says) in document order."""
     pending: list[tuple[Node, str]] = [(root, "")]
     while pending:
@@ -84,7 +85,7 @@ def _said(node: Node) -> str:
     attributes = node.attributes
     for name in _DATA:
         if name in attributes:
-            value = real(attributes[name])
+            value = real(attributes[name], "id" if name == "extension" else "any")
             if value and not (name == "code" and data_element(value) == ""):
                 return value
     return ""

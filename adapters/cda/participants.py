@@ -83,7 +83,7 @@ def organization(work: Conversion, node: Node) -> Resource | None:
     if work.consolidated:
         return _registered(work, node)
     code = institution_code(node)
-    work.use(*node.named("id", "code"))
+    work.use(*node.named("id"), *(one for one in node.named("code") if code and code in one.attributes.values()))
     name = work.text(node.child("name"), "organization")
     work.use(node)
     if not code and not name:

@@ -31,7 +31,7 @@ def inner(node: Node) -> Iterator[Node]:
 
 def read(work: Conversion, node: Node) -> Node | None:
     """The value of a statement that lands in an element of its parent."""
-    work.use(node, node.child("code"))
+    work.use(node)
     return node.child("value")
 
 
