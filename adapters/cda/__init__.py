@@ -14,7 +14,7 @@ class CdaAdapter:
     """See adapters.contract.Adapter. `version` changes whenever the same document would give other resources."""
 
     name = "cda"
-    version = "1.0"
+    version = "2.0"
     title = "CDA R2 共享文档 (WS/T 500, WS/T 483, 2011-12 区域版)"
 
     def recognises(self, content: bytes, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from adapters.cda.consolidated.header import event
 from adapters.cda.conversion import Conversion
 from adapters.cda.narrative import lines, narrative
 from adapters.cda.participants import practitioner
@@ -37,9 +38,14 @@ def composition(work: Conversion, root: Node, sections: list[Section], extra: li
     made.put("author", work.authors or ([work.custodian] if work.custodian else None), "author", root.line)
     made.put("title", title(work, root), "title", root.line)
     _confidentiality(work, made, root)
+    for node in root.named("author"):
+        made.add("attester", _authored(work, node), node.path, node.line)
     for node in root.named(*_ATTESTERS):
         made.add("attester", _attester(work, node), node.path, node.line)
     made.put("custodian", work.custodian, "custodian", root.line)
+    if work.consolidated:
+        for told in event(work, root):
+            made.add("event", told, "documentationOf", root.line)
     for node in root.named("relatedDocument"):
         made.add("relatesTo", _relation(work, node), node.path, node.line)
     for section in sections:
@@ -95,6 +101,16 @@ def _confidentiality(work: Conversion, made: Made, root: Node) -> None:
         # An unknown level must not turn a restricted document into an ordinary one.
         made.put("confidentiality", "R", node.path, node.line)
         work.problem("warning", "code-invalid", f"confidentiality {code} is not known: taken as R (restricted)", node)
+
+
+def _authored(work: Conversion, node: Node) -> Resource | None:
+    """When an author wrote: a personal attestation with its time. None when the author says no time."""
+    at = work.date_time(node.child("time"))
+    if not at:
+        return None
+    entity = node.child("assignedAuthor")
+    party = practitioner(work, entity) if entity is not None else None
+    return {"mode": "personal", "time": at, **({"party": party} if party else {})}
 
 
 def _attester(work: Conversion, node: Node) -> Resource:

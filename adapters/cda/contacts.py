@@ -3,7 +3,7 @@
 from adapters.cda.conversion import Conversion
 from adapters.cda.record import Node
 from adapters.contract import Resource
-from adapters.kit import people
+from adapters.kit import codes, people
 
 # Largest first, as a Chinese address is written; `houserNumber` is how one edition of the standard's example spells it.
 _PARTS = (
@@ -17,7 +17,7 @@ _PARTS = (
     ("houseNumber", "line"),
     ("houserNumber", "line"),
 )
-_USES = {"H": "home", "HP": "home", "HV": "home", "WP": "work", "TMP": "temp"}
+_USES = {"H": "home", "HP": "home", "HV": "home", "WP": "work", "DIR": "work", "TMP": "temp", "MC": "mobile"}
 
 
 def address(work: Conversion, node: Node | None, label: str = "") -> Resource | None:
@@ -46,13 +46,42 @@ def address(work: Conversion, node: Node | None, label: str = "") -> Resource | 
     words = [word for word in words if word]
     if not result and not words:
         return None
-    use = _USES.get(node.get("use"))
-    text = "".join(words)
+    use = _USES.get(node.get("use").split(" ")[0])
+    if use == "mobile":
+        use = None
+    text = (", " if work.consolidated else "").join(words)
     return {
         **({"use": use} if use else {}),
         **({"text": f"{label}：{text}" if label else text} if text else {}),
         **result,
     }
+
+
+def person_name(work: Conversion, node: Node | None) -> Resource | None:
+    """HumanName of a name element: by its parts where it has them (family, given …), else of its text as written."""
+    if node is None:
+        return None
+    parts: dict[str, list[str]] = {}
+    for child in node.named("family", "given", "prefix", "suffix"):
+        words = work.text(child, "name")
+        if words:
+            parts.setdefault(child.name, []).append(words)
+    if not parts:
+        return people.name(work.text(node, "name"))
+    work.use(node)
+    order = [*parts.get("prefix", []), *parts.get("given", []), *parts.get("family", []), *parts.get("suffix", [])]
+    use = codes.table("adapters.cda", "clinical_words.csv").get(f"name:{node.get('use').split(' ')[0]}")
+    result: Resource = {"use": use[0]} if use else {}
+    result["text"] = " ".join(order)
+    if "family" in parts:
+        result["family"] = " ".join(parts["family"])
+    for name in ("given", "prefix", "suffix"):
+        if name in parts:
+            result[name] = parts[name]
+    period = work.period(node.child("validTime"))
+    if period:
+        result["period"] = period
+    return result
 
 
 def telecom(work: Conversion, node: Node) -> Resource | None:
@@ -62,13 +91,19 @@ def telecom(work: Conversion, node: Node) -> Resource | None:
     for kind in node.named("asTelecomType"):
         work.use_all(kind)
     value = node.get("value") or (work.text(nested) if nested is not None else "")
-    value = value.removeprefix("tel:").removeprefix("mailto:")
+    scheme = value.partition(":")[0].lower() if ":" in value else ""
+    if scheme in ("tel", "mailto", "fax"):
+        value = value[len(scheme) + 1 :].strip()
+    use = _USES.get(node.get("use").split(" ")[0])
     if "@" in value:
-        return {"system": "email", "value": value}
+        return {"system": "email", "value": value, **({"use": use} if use else {})}
+    if scheme in ("http", "https"):
+        return {"system": "url", "value": value}
     if not any(character.isdigit() for character in value):
         return None
     result = people.phone(value)
-    use = _USES.get(node.get("use"))
+    if result is not None and scheme == "fax":
+        result["system"] = "fax"
     if result is not None and use and "use" not in result:
         result["use"] = use
     return result

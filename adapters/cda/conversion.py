@@ -1,5 +1,6 @@
 """The work on one document: what was made, which nodes a rule has used, what a person should know."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
@@ -11,6 +12,8 @@ from adapters.kit import codes, dates
 from adapters.kit.resource import Made, reference
 
 DATA_ELEMENTS = "urn:oid:2.16.156.10011.2.2.1"  # 卫生信息数据元目录 (WS/T 363)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
 
 
 @dataclass(slots=True)
@@ -33,10 +36,15 @@ class Conversion:
     care_plans: list[Made] = field(default_factory=list)
     referrals: list[Made] = field(default_factory=list)
     observations: set[str] = field(default_factory=set)  # their references, to know a member from other parts
+    consolidated: bool = False  # C-CDA: dates are read leniently, identifiers may be a root alone
+    author_is_person: bool = False  # the first of `authors` is a Practitioner
+    zone: str = dates.ZONE  # of times that say none
     shared: dict[str, Made] = field(default_factory=dict)  # persons and institutions by key, made once
     header_notes: list[tuple[Node, str, str, Resource, str]] = field(default_factory=list)
     """Of the header, to become Observations: node, label, LOINC code, value[x], DE code."""
     _used: set[int] = field(default_factory=set)
+    _kept: dict[int, str] = field(default_factory=dict)  # read, but not in an element of its own: why
+    _anchors: dict[str, Node] | None = None
 
     # -------------------------------------------------------------------------------------------- problems
     def problem(self, severity: Severity, code: str, text: str, node: Node) -> None:
@@ -50,6 +58,15 @@ class Conversion:
     def use_all(self, node: Node) -> None:
         """A rule has taken the element and everything below it."""
         self.use(*node.walk())
+
+    def keep(self, node: Node, reason: str) -> None:
+        """The element and all below it were read, but only into prose (a note, a sentence): listed, not mapped."""
+        for one in node.walk():
+            self._used.add(id(one))
+            self._kept[id(one)] = reason
+
+    def kept(self, node: Node) -> str:
+        return self._kept.get(id(node), "")
 
     def used(self, node: Node) -> bool:
         return id(node) in self._used
@@ -69,9 +86,14 @@ class Conversion:
         self.use(node)
         text = node.get(attribute) or node.words()
         try:
-            return dates.date_time(text)
+            return dates.date_time(text, self.zone)
         except ValueError as error:
-            self.problem("error", "value", f"{error} ({node.name})", node)
+            if self.consolidated:
+                # A long summary of many years is not refused for one unreadable date in it; the raw message has it.
+                self.problem("warning", "value", f"{error} ({node.name}): left out", node)
+                self.keep(node, "not a date")
+            else:
+                self.problem("error", "value", f"{error} ({node.name})", node)
             return ""
 
     def period(self, node: Node | None) -> Resource:
@@ -87,20 +109,56 @@ class Conversion:
         return {name: value for name, value in (("start", start), ("end", end)) if value}
 
     def concept(self, node: Node | None, text: str = "") -> Resource | None:
-        """CodeableConcept of a CD/CE: coding with its system, display and text as the source said them."""
+        """CodeableConcept of a CD/CE: coding with its system, display and text as the source said them, then a coding
+        for each translation. None when it has neither a code nor words (a nullFlavor)."""
         if node is None:
             return None
         self.use(node)
         code, display = real(node.get("code")), real(node.get("displayName"))
-        words = text or _first(node, "originalText") or real(node.text)
-        return codes.concept(code, system_of(node), display, words)
+        original = node.child("originalText")
+        words = text or (self.prose(original) if original is not None else "") or real(node.text)
+        found = codes.concept(code, system_of(node), display, words)
+        for other in node.named("translation"):
+            self.use(other)
+            more = codes.concept(real(other.get("code")), system_of(other), real(other.get("displayName")))
+            if more is None or "coding" not in more:
+                continue
+            if found is None:
+                found = more
+            else:
+                codings = found.setdefault("coding", [])
+                if more["coding"][0] not in codings:
+                    codings.append(more["coding"][0])
+        return found
+
+    def prose(self, node: Node) -> str:
+        """The words of an ED: its own, else those of the section's text that its `reference value="#id"` leads to."""
+        self.use(node)
+        words = node.words()
+        pointer = node.child("reference")
+        if pointer is None:
+            return words
+        self.use(pointer)
+        if words:
+            return words
+        target = self._anchored(pointer.get("value").removeprefix("#"))
+        return " ".join(target.words().split()) if target is not None else ""
+
+    def _anchored(self, name: str) -> Node | None:
+        if self._anchors is None:
+            self._anchors = {}
+            for node in self.document.root.walk():
+                anchor = node.attributes.get("ID")
+                if anchor:
+                    self._anchors.setdefault(anchor, node)
+        return self._anchors.get(name) if name else None
 
     def identifier(self, node: Node) -> Resource | None:
         """Identifier of an II: root as system (the table's, else by OID), extension as value; None for placeholders."""
         self.use(node)
         root, value = node.get("root"), real(node.get("extension"), "id")
         if not value:
-            return None
+            return _root_alone(root) if self.consolidated else None
         row = identifier(root)
         system = row[0] if row else codes.system_of(real(root))
         return {
@@ -134,6 +192,15 @@ def system_of(node: Node) -> str:
     if data_element(node.get("code")).startswith("DE"):
         return DATA_ELEMENTS
     return codes.system_of(oid)
+
+
+def _root_alone(root: str) -> Resource | None:
+    """An II whose root is the whole identifier: a UUID or an OID (HL7 v3 data types, II)."""
+    if _UUID.fullmatch(root):
+        return {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{root.lower()}"}
+    if _OID.fullmatch(root):
+        return {"system": "urn:ietf:rfc:3986", "value": f"urn:oid:{root}"}
+    return None
 
 
 def before(one: str, other: str) -> bool:

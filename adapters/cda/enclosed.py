@@ -29,10 +29,24 @@ def _full_url(work: Conversion, item: Item) -> str:
 
 
 def _copy(value: Any, own: dict[str, str]) -> Any:
-    """A deep copy with every reference to another entry led to its address inside the document."""
-    if isinstance(value, dict):
-        return {
-            name: own.get(part, part) if name == "reference" and isinstance(part, str) else _copy(part, own)
-            for name, part in value.items()
-        }
-    return [_copy(part, own) for part in value] if isinstance(value, list) else value
+    """The value with every reference to another entry led to its address inside the document. What has none is the
+    same object: nothing changes a resource once it is made."""
+    if type(value) is dict:
+        changed: dict[str, Any] | None = None
+        for name, part in value.items():
+            kind = type(part)
+            if kind is dict or kind is list:
+                new = _copy(part, own)
+            elif name == "reference" and kind is str:
+                new = own.get(part, part)
+            else:
+                continue
+            if new is not part:
+                if changed is None:
+                    changed = dict(value)
+                changed[name] = new
+        return value if changed is None else changed
+    if type(value) is list:
+        parts = [_copy(part, own) for part in value]
+        return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
+    return value

@@ -37,7 +37,7 @@ def encounter(work: Conversion, root: Node) -> Made | None:
     for value, node in numbers:
         made.add("identifier", value, node.path, node.line)
     made.put("status", "finished" if work.type.ended or end else "unknown")
-    kind = _class(work, numbers)
+    kind = _class(work, numbers, visit)
     made.put("class", {"system": _ACT, "code": kind, "display": _CLASS_NAMES.get(kind, kind)})
     made.put("subject", work.patient)
     _route(work, made, root, visit)
@@ -91,9 +91,13 @@ def _numbers(work: Conversion, root: Node, visit: Node | None) -> list[tuple[Res
     return found
 
 
-def _class(work: Conversion, numbers: list[tuple[Resource, Node]]) -> str:
+def _class(work: Conversion, numbers: list[tuple[Resource, Node]], visit: Node | None) -> str:
     if work.type.encounter_class:
         return work.type.encounter_class
+    code = visit.child("code") if visit is not None and work.consolidated else None
+    for one in [code, *code.named("translation")] if code is not None else []:
+        if one.get("code") in _CLASS_NAMES:
+            return one.get("code")
     roots = {node.get("root") for _, node in numbers}
     return "IMP" if _INPATIENT in roots else "AMB"
 

@@ -4,7 +4,9 @@ Keys: `source` is the custodian (else the first institution that is named); a do
 or by type and id. The same document sent again, or a new version of its set, updates the same resources.
 """
 
-from adapters.cda import composition, encounter, patient, referral
+from adapters.cda import collected, composition, encounter, patient, referral, reports
+from adapters.cda.consolidated import entries, header
+from adapters.cda.consolidated.templates import is_consolidated
 from adapters.cda.conversion import Conversion
 from adapters.cda.enclosed import document_bundle
 from adapters.cda.leftovers import report
@@ -36,10 +38,14 @@ def map_document(document: Document) -> Mapped:
         if node.get("typeCode") in ("NOT", "IND", ""):
             patient.contact(work, subject, node)
     encounter.encounter(work, root)
+    if work.consolidated:
+        header.others(work, root)
     sections = _sections(work, root)
     extra = patient.header_observations(work, work.mapped.when)
     referral.finish(work)
     encounter.finish(work)
+    collected.finish(work)
+    reports.finish(work, root, work.type.title)
     _plans(work)
     _compose(work, root, sections, extra)
     return _done(work)
@@ -56,7 +62,12 @@ def _opened(document: Document) -> Conversion:
     institution = _institution(root, source)
     mapped = Mapped(kind=f"{type.code} {type.title}".strip() or "ClinicalDocument", source=source)
     work = Conversion(document, type, source, institution, "", mapped)
+    work.consolidated = is_consolidated(root)
+    if work.consolidated:
+        work.zone = header.zone(root)
     work.key = f"{source}|document|{type.code}|{_document_number(work, root)}"
+    if work.consolidated:
+        return work
     if not type.known:
         work.problem("information", "unmapped", f"no rule for documents of type {type.code or '?'}: generic", root)
     elif not type.rules:
@@ -141,17 +152,21 @@ def _participants(work: Conversion, root: Node) -> None:
             continue
         work.use(node, entity)
         who = practitioner(work, entity)
-        role(work, entity)
+        if not work.consolidated:
+            role(work, entity)
         places = [organization(work, place) for place in entity.named("representedOrganization")]
         device = entity.child("assignedAuthoringDevice")
         machine = _device(work, device) if device is not None and who is None and not any(places) else None
         for named in [who, *places, machine]:
             if named is not None and named not in work.authors:
+                work.author_is_person = work.author_is_person or (not work.authors and named is who)
                 work.authors.append(named)
         if work.asking is None:
             work.asking = (node, who, next((place for place in places if place), None))
     provider = root.find("recordTarget/patientRole/providerOrganization")
-    if provider is not None and work.custodian is None:
+    if provider is not None and work.consolidated:
+        work.custodian = work.custodian or organization(work, provider)
+    elif provider is not None and work.custodian is None:
         for level in chain(work, provider):
             if level.level == "institution":
                 work.custodian = organization(work, level.node)
@@ -168,6 +183,8 @@ def _device(work: Conversion, node: Node) -> Resource | None:
 # ----------------------------------------------------------------------------------------------- sections
 def _sections(work: Conversion, root: Node) -> list[Section]:
     body = root.find("component/structuredBody")
+    if body is None and header.unstructured(work, root):
+        return []
     if body is None:
         work.problem("warning", "required", "the document has no structuredBody: only its header is converted", root)
         return []
@@ -178,6 +195,9 @@ def _sections(work: Conversion, root: Node) -> list[Section]:
         text = "a referral without a section 转诊建议 (18776-1): it names no receiving institution"
         work.problem("error", "required", text, body)
     for section in sections:
+        if work.consolidated:
+            entries.convert_section(work, section)
+            continue
         if not section.known:
             work.problem("information", "unmapped", f"no rule for the section {section.title}: generic", section.node)
         convert_section(work, section, referral_required=referring)

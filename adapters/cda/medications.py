@@ -1,7 +1,6 @@
-"""Drug entries and drug orders in words -> MedicationStatement."""
+"""Drug entries -> MedicationStatement; those of a prescription -> MedicationRequest."""
 
 from adapters.cda.conversion import Conversion
-from adapters.cda.participants import told
 from adapters.cda.record import Node
 from adapters.cda.section import Section, code_of, label_of, rule_of
 from adapters.cda.tables import frequency, real, status
@@ -11,38 +10,58 @@ from adapters.kit.resource import Made
 
 HERBS = ("herb-decoction", "herb-use")
 _HERB = "中药"
-_DRUG_ORDER = "01"  # 医嘱项目类型 (2.16.156.10011.2.3.1.268): 药品类医嘱
 _MOODS = {"INT": "intended", "RQO": "intended", "PRMS": "intended", "PRP": "intended"}
 
 
 def medication(work: Conversion, section: Section, node: Node) -> Made | None:
-    """The MedicationStatement of a substanceAdministration; None, with a warning, when no drug is named."""
+    """The MedicationStatement of a substanceAdministration (of a prescription: the MedicationRequest); None, with a
+    warning, when no drug is named."""
     state = node.child("statusCode")
     work.use(node, state)
     drug = _drug(work, node)
     if drug is None:
         work.problem("warning", "required", "the drug entry names no drug: kept as text only", node)
         return None
-    made = work.made("MedicationStatement", node)
+    asked = work.type.rules == "prescription"
+    made = work.made("MedicationRequest" if asked else "MedicationStatement", node)
     said = _MOODS.get(node.get("moodCode")) or status("medication", state.get("code") if state is not None else "")
-    made.put("status", "not-taken" if node.get("negationInd") == "true" else said, node.path, node.line)
+    denied = node.get("negationInd") == "true"
+    made.put("status", "active" if asked else "not-taken" if denied else said, node.path, node.line)
+    if asked:
+        made.put("intent", "order")
+        made.put("doNotPerform", denied or None, node.path, node.line)
     made.put("medicationCodeableConcept", drug, f"{node.path}/consumable", node.line)
-    _about(work, made)
-    for at in node.named("effectiveTime")[:1]:
-        period = work.period(at)
-        if period:
-            made.put("effectivePeriod", period, at.path, at.line)
-        elif at.get("value"):
-            made.put("effectiveDateTime", work.date_time(at), at.path, at.line)
-    made.add("dosage", _dosage(work, node), node.path, node.line)
+    if asked:
+        work.about(made)
+        made.put("authoredOn", work.mapped.when)
+        made.put("requester", work.authors[0] if work.authors else work.custodian)
+    else:
+        _about(work, made)
+    _span(work, made, node)
+    made.add("dosageInstruction" if asked else "dosage", _dosage(work, node), node.path, node.line)
     form = node.child("administrationUnitCode")
     concept = work.concept(form)
     if form is not None and concept:
         made.add("note", {"text": f"药物剂型：{_worded(concept)}"}, form.path, form.line)
+        work.keep(form, "kept as a note")
     for detail in node.all("entryRelationship/observation"):
         if rule_of(detail) == "medication-note":
             _note(work, made, detail)
     return made
+
+
+def _span(work: Conversion, made: Made, node: Node) -> None:
+    """When it is taken; of a prescription, from when to when it may be dispensed."""
+    for at in node.named("effectiveTime")[:1]:
+        period = work.period(at)
+        point = work.date_time(at) if not period and at.get("value") else ""
+        if made.type == "MedicationRequest":
+            span = period or ({"start": point} if point else {})
+            made.put("dispenseRequest", {"validityPeriod": span} if span else None, at.path, at.line)
+        elif period:
+            made.put("effectivePeriod", period, at.path, at.line)
+        else:
+            made.put("effectiveDateTime", point, at.path, at.line)
 
 
 def _about(work: Conversion, made: Made) -> None:
@@ -109,11 +128,10 @@ def _timing(rate: Node) -> Resource | None:
 
 
 def _note(work: Conversion, made: Made, node: Node) -> None:
-    work.use(node, node.child("code"))
+    """Also for the reader of the drug itself; the data element becomes an Observation like any other."""
     value = node.child("value")
     if value is None:
         return
-    work.use(value)
     text = stated(value.words() or f"{value.get('value')}{value.get('unit')}" or value.get("displayName"))
     if text:
         made.add("note", {"text": f"{label_of(node)}：{text}"}, code_of(node), node.line)
@@ -127,6 +145,8 @@ def _worded(concept: Resource) -> str:
 def herbs(work: Conversion, section: Section) -> Made | None:
     """How a herbal prescription is decocted and taken (DE08.50.047.00, DE06.00.136.00): one MedicationStatement of the
     section with the two sentences as its dosage. None when neither is filled in."""
+    if work.type.rules == "guidance":
+        return None  # there the same data element is 用药指导, an advice
     said: list[tuple[Node, str]] = []
     for entry in section.node.named("entry"):
         for node in entry.named("observation"):
@@ -144,31 +164,4 @@ def herbs(work: Conversion, section: Section) -> Made | None:
     _about(work, made)
     for node, text in said:
         made.add("dosage", {"text": text}, code_of(node), node.line)
-    return made
-
-
-def order(work: Conversion, section: Section, node: Node) -> Made | None:
-    """A drug order in words (医嘱项目类型 药品, 医嘱项目内容) -> MedicationStatement; None for other orders."""
-    parts = {rule_of(one): one for one in node.all("component/observation")}
-    kind, content = parts.get("order-type"), parts.get("order-content")
-    type = kind.child("value") if kind is not None else None
-    if kind is None or content is None or type is None:
-        return None
-    if type.get("code").zfill(2) != _DRUG_ORDER and "药" not in type.get("displayName"):
-        return None
-    found = value_of(work, content)
-    if found is None or found[0] != "valueString":
-        return None
-    work.use(node, node.child("statusCode"), kind, kind.child("code"), type, content, content.child("code"))
-    made = work.made("MedicationStatement", content)
-    made.put("status", "unknown")
-    category = work.concept(type)
-    made.put("category", category, code_of(kind), kind.line)
-    made.put("medicationCodeableConcept", {"text": found[1]}, code_of(content), content.line)
-    _about(work, made)
-    period = work.period(content.child("effectiveTime"))
-    made.put("effectivePeriod", period, code_of(content), content.line)
-    for person in content.named("author", "performer", "participant"):
-        said = told(work, person)
-        made.add("note", {"text": said} if said else None, person.path, person.line)
     return made

@@ -108,7 +108,7 @@ def _parts(node: Node) -> Iterator[Node]:
 
 
 def _holds_statement(node: Node) -> bool:
-    return any(one.name in _STATEMENTS for one in node.walk())
+    return bool(node.children) and any(one.name in _STATEMENTS for one in node.walk())
 
 
 def _said(node: Node) -> Iterator[str]:

@@ -11,6 +11,7 @@ from adapters.contract import Parsed, Problem
 from adapters.kit import charset
 
 CONTENT_TYPE = "application/xml"
+_NAMES_MAX = 4096
 HEAD = 8192  # bytes in which a document has to name its root element
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
@@ -119,28 +120,40 @@ def _tree(text: str, parsed: Parsed) -> Node | None:
 
 def _node(element: etree._Element, path: str) -> Node:
     """The plain tree of an element. The depth is bounded by libxml2 (256 without huge_tree)."""
-    node = Node(
-        name=_local(element),
-        attributes={_attribute(str(name)): str(value) for name, value in element.attrib.items()},
-        text=element.text or "",
-        tail=element.tail or "",
-        line=_line(element),
-        path=path,
-    )
+    attributes = {str(name): str(value) for name, value in element.items()}
+    if attributes and any(name[0] == "{" for name in attributes):
+        attributes = {_attribute(name): value for name, value in attributes.items()}
+    node = Node(_local(element), attributes, element.text or "", element.tail or "", _line(element), path)
     children = [(child, _local(child)) for child in element if isinstance(child.tag, str)]
+    if not children:
+        return node
     total: dict[str, int] = {}
     for _, name in children:
         total[name] = total.get(name, 0) + 1
     seen: dict[str, int] = {}
     base = "" if path == "ClinicalDocument" else f"{path}/"
+    append = node.children.append
     for child, name in children:
-        seen[name] = seen.get(name, 0) + 1
-        node.children.append(_node(child, f"{base}{name}[{seen[name]}]" if total[name] > 1 else f"{base}{name}"))
+        if total[name] == 1:
+            append(_node(child, base + name))
+        else:
+            number = seen[name] = seen.get(name, 0) + 1
+            append(_node(child, f"{base}{name}[{number}]"))
     return node
 
 
+_NAMES: dict[str, str] = {}
+"""Local names of the tags seen so far: one string for all of them. Bounded: a hostile file could have many."""
+
+
 def _local(element: etree._Element) -> str:
-    return str(element.tag).rpartition("}")[2]
+    tag = str(element.tag)
+    name = _NAMES.get(tag)
+    if name is None:
+        name = tag.rpartition("}")[2]
+        if len(_NAMES) < _NAMES_MAX:
+            _NAMES[tag] = name
+    return name
 
 
 def _line(element: etree._Element) -> int:

@@ -8,17 +8,17 @@ number is a Practitioner of this document only. An institution without a code is
 import re
 from dataclasses import dataclass
 
-from adapters.cda.contacts import address, telecom
+from adapters.cda.contacts import address, person_name, telecom
 from adapters.cda.conversion import Conversion
 from adapters.cda.record import Node
 from adapters.cda.tables import place, real
 from adapters.contract import Resource
-from adapters.kit import people
 from adapters.kit.codes import system_of
 from adapters.kit.resource import Made, reference
 
 STAFF = "2.16.156.10011.1.4"
 AUTHOR = "2.16.156.10011.1.7"  # the same staff numbers under another root
+NPI = "2.16.840.1.113883.4.6"  # the United States' national provider identifier
 INSTITUTION = "2.16.156.10011.1.5"
 INSTITUTION_CODE_LENGTH = 9  # organisation code 9, USCC 18, institution code 22, older ones 12: shorter is home-made
 _PERSON = re.compile(r"(assigned|associated)Per[a-z]+|playingEntity|assignedAuthorChoice")
@@ -39,7 +39,7 @@ class Level:
 def practitioner(work: Conversion, node: Node) -> Resource | None:
     """Reference to the Practitioner of an assignedEntity, assignedAuthor, participantRole; None if nobody is named."""
     person = _person(node)
-    name = people.name(work.text(_name_of(work, person), "name")) if person is not None else None
+    name = person_name(work, _name_of(work, person)) if person is not None else None
     root, number = _number(work, node)
     if name is None and not number:
         return None
@@ -52,7 +52,20 @@ def practitioner(work: Conversion, node: Node) -> Resource | None:
         made.add("name", name, node.path, node.line)
     for contact in node.named("telecom"):
         made.add("telecom", telecom(work, contact), contact.path, contact.line)
+    for home in node.named("addr"):
+        made.add("address", address(work, home), home.path, home.line)
+    if work.consolidated:
+        _more(work, made, node)
     return reference(made.key, name["text"] if name else "")
+
+
+def _more(work: Conversion, made: Made, node: Node) -> None:
+    """The other numbers of a person, and the specialty."""
+    for one in node.named("id"):
+        made.add("identifier", work.identifier(one), one.path, one.line)
+    specialty = work.concept(node.child("code"))
+    if specialty is not None:
+        made.add("qualification", {"code": specialty}, node.path, node.line)
 
 
 def role(work: Conversion, node: Node) -> str:
@@ -67,8 +80,10 @@ def role(work: Conversion, node: Node) -> str:
 def organization(work: Conversion, node: Node) -> Resource | None:
     """Reference to the Organization of an element with id and name (representedOrganization and the like): shared by
     its institution code, else known to this source by its name. None when it says neither."""
+    if work.consolidated:
+        return _registered(work, node)
     code = institution_code(node)
-    work.use(*node.named("id", "code"))
+    work.use(*node.named("id"), *(one for one in node.named("code") if code and code in one.attributes.values()))
     name = work.text(node.child("name"), "organization")
     work.use(node)
     if not code and not name:
@@ -81,6 +96,28 @@ def organization(work: Conversion, node: Node) -> Resource | None:
         place_of = node.child("addr") or (node if node.child("streetName") is not None else None)
         made.add("address", address(work, place_of), node.path, node.line)
     return reference(made.key, name)
+
+
+def _registered(work: Conversion, node: Node) -> Resource | None:
+    """Organization of C-CDA: by its first identifier, whose root is registered, else by its name in this source."""
+    numbers = [(found, one) for one in node.named("id") if (found := work.identifier(one))]
+    work.use(node)
+    name = next((words for one in node.named("name") if (words := work.text(one, "organization"))), "")
+    if not numbers and not name:
+        return None
+    first = numbers[0][0] if numbers else {"system": work.local_system("name", work.source), "value": name}
+    made = _once(work, f"organization|{first.get('system', '')}|{first['value']}", "Organization", "shared")
+    for number, one in numbers or [(first, node)]:
+        made.add("identifier", number, one.path, one.line)
+    if name and "name" not in made.resource:
+        made.put("name", name, node.path, node.line)
+    for one in node.named("standardIndustryClassCode"):
+        made.add("type", work.concept(one), one.path, one.line)
+    for one in node.named("telecom"):
+        made.add("telecom", telecom(work, one), one.path, one.line)
+    for one in node.named("addr"):
+        made.add("address", address(work, one), one.path, one.line)
+    return made.reference(name)
 
 
 def organization_named(work: Conversion, name: str, code: str, node: Node) -> Made:
@@ -141,7 +178,7 @@ def institution_code(node: Node) -> str:
 
 def told(work: Conversion, node: Node) -> str:
     """A person's part in a statement as a sentence, where FHIR has no element for it: `医嘱审核人：沈某 2012-10-05`."""
-    work.use_all(node)
+    work.keep(node, "kept as a note")
     people_, others = [], []
     what = ""
     for part in node.walk():
@@ -188,8 +225,11 @@ def _number(work: Conversion, node: Node) -> tuple[str, str]:
 
 
 def _by_number(work: Conversion, root: str, number: str) -> Made:
-    made = _once(work, f"{work.institution}|staff|{root}|{number}", "Practitioner", "shared")
-    made.add("identifier", {"system": work.local_system(root), "value": number})
+    if root == NPI:  # one register for all
+        made = _once(work, f"{root}|{number}", "Practitioner", "shared")
+    else:
+        made = _once(work, f"{work.institution}|staff|{root}|{number}", "Practitioner", "shared")
+        made.add("identifier", {"system": work.local_system(root), "value": number})
     made.add("identifier", {"system": system_of(root), "value": number})
     return made
 

@@ -5,7 +5,8 @@ number. Numbers that one hospital or insurance area gives (inpatient, chart, out
 better is there a copy under the hospital's own system stands first: the plain number of another must not match it.
 """
 
-from adapters.cda.contacts import address, telecom
+from adapters.cda.consolidated.demographics import demographics
+from adapters.cda.contacts import address, person_name, telecom
 from adapters.cda.conversion import DATA_ELEMENTS, Conversion
 from adapters.cda.record import Node
 from adapters.cda.tables import data_element, identifier, real
@@ -36,7 +37,7 @@ def patient(work: Conversion, target: Node) -> Made | None:
     for value, node in identifiers:
         made.add("identifier", value, node.path, node.line)
     for name in person.named("name"):
-        made.add("name", people.name(work.text(name, "name")), name.path, name.line)
+        made.add("name", person_name(work, name), name.path, name.line)
     _sex_and_birth(work, made, person)
     for node in role.named("telecom"):
         made.add("telecom", telecom(work, node), node.path, node.line)
@@ -45,6 +46,10 @@ def patient(work: Conversion, target: Node) -> Made | None:
     _status(work, made, person)
     _origin(work, made, person)
     _employer(work, made, person)
+    if work.consolidated:
+        demographics(work, made, person)
+        for node in person.named("guardian"):
+            contact_of(work, made, node, node)
     return made
 
 
@@ -53,11 +58,17 @@ def contact(work: Conversion, made: Made, participant: Node) -> None:
     entity = next(iter(participant.named("associatedEntity", "assignedEntity")), None)
     if entity is None:
         return
+    contact_of(work, made, participant, entity)
+
+
+def contact_of(work: Conversion, made: Made, participant: Node, entity: Node) -> None:
+    """Patient.contact of an entity with a person: who to tell, a guardian."""
     work.use(participant, entity)
-    person = next((n for n in entity.children if n.name in ("associatedPerson", "assignedPerson")), None)
+    persons = ("associatedPerson", "assignedPerson", "guardianPerson")
+    person = next((n for n in entity.children if n.name in persons), None)
     code = entity.child("code")
     relation = work.concept(code)
-    name = people.name(work.text(person.child("name"), "name")) if person is not None else None
+    name = person_name(work, person.child("name")) if person is not None else None
     phones = [found for node in entity.named("telecom") if (found := telecom(work, node))]
     home = address(work, entity.child("addr"))
     value: Resource = {
@@ -122,7 +133,7 @@ def _sex_and_birth(work: Conversion, made: Made, person: Node) -> None:
     if sex is not None:
         work.use(sex)
         code, display = real(sex.get("code")), real(sex.get("displayName"))
-        gender = people.gender(code) or people.gender(display)
+        gender = people.gender(code) or people.gender(display) or ("other" if code == "UN" else None)
         if gender is None and (code or display):
             work.problem("warning", "code-invalid", f"sex {code or display} is not known", sex)
         made.put("gender", gender, sex.path, sex.line)
@@ -146,7 +157,7 @@ def _status(work: Conversion, made: Made, person: Node) -> None:
         made.put("maritalStatus", value, marital.path, marital.line)
     group = person.child("ethnicGroupCode")
     concept = work.concept(group)
-    if group is not None and concept:
+    if group is not None and concept and not work.consolidated:
         coding = concept.get("coding", [{}])[0] or {"display": concept["text"]}
         made.add("extension", {"url": ETHNIC_GROUP, "valueCoding": coding}, group.path, group.line)
     nation = person.child("nationality") or person.child("asNationality")

@@ -65,16 +65,15 @@ def _detail(work: Conversion, made: Made, node: Node) -> None:
     rule = rule_of(node)
     if rule not in ("procedure-note", "procedure-outcome"):
         return
-    work.use(node, node.child("code"))
     field, label = code_of(node), label_of(node)
     value = node.child("value")
     concept = work.concept(value) if value is not None and value.get("code") else None
     if rule == "procedure-outcome" and concept and "outcome" not in made.resource:
+        work.use(node, node.child("code"))
         made.put("outcome", concept, field, node.line)
     else:
         text = _sentence(concept, node)
-        if text:
-            work.use(value)
+        if text:  # for the reader of the operation; the data element is an Observation as well
             made.add("note", {"text": f"{label}：{text}"}, field, node.line)
     _team(work, made, node, _ANAESTHETIST)
 

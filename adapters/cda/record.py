@@ -24,10 +24,14 @@ class Node:
 
     def get(self, attribute: str) -> str:
         """The attribute without surrounding blanks, '' if it is not there."""
-        return self.attributes.get(attribute, "").strip()
+        value = self.attributes.get(attribute)
+        return value.strip() if value else ""
 
     def child(self, name: str) -> "Node | None":
-        return next((node for node in self.children if node.name == name), None)
+        for node in self.children:
+            if node.name == name:
+                return node
+        return None
 
     def named(self, *names: str) -> list["Node"]:
         """Children with one of these names, in document order."""
@@ -49,9 +53,12 @@ class Node:
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, in document order."""
-        yield self
-        for node in self.children:
-            yield from node.walk()
+        pending = [self]
+        while pending:
+            node = pending.pop()
+            yield node
+            if node.children:
+                pending.extend(reversed(node.children))
 
     def words(self) -> str:
         """All text in the element, line ends kept, outer blanks dropped."""

@@ -34,6 +34,8 @@ def sections_of(work: Conversion, body: Node) -> list[Section]:
     found = [_section(work, node) for node in body.all("component/section")]
     if work.type.rules == "referral":
         _of_the_visit(found)
+    if work.consolidated:
+        return found
     discharge = [section for section in found if section.code == _DISCHARGE_DIAGNOSIS]
     named = any(section.code == _ADMISSION_DIAGNOSIS for section in found)
     if discharge and not named and (len(discharge) > 1 or _tells_only_admission(discharge[0].node)):

@@ -1,6 +1,18 @@
 """Which rule takes a statement of an entry: by element name and data element, then Observation, then its parts."""
 
-from adapters.cda import care_plan, diagnoses, encounter, medications, observations, procedures, referral
+from adapters.cda import (
+    care_plan,
+    diagnoses,
+    encounter,
+    histories,
+    medications,
+    observations,
+    orders,
+    procedures,
+    referral,
+    reports,
+)
+from adapters.cda.collected import collect
 from adapters.cda.conversion import Conversion
 from adapters.cda.record import Node
 from adapters.cda.section import Section, code_of, rule_of
@@ -49,7 +61,14 @@ def _statement(work: Conversion, section: Section, node: Node, part_of: Resource
     found = diagnoses.in_group(node)
     if found and part_of is None and _is_about_diagnosis(node):
         return _diagnosed(work, section, node, found)
+    collected = collect(work, node)
+    if collected is not None:
+        return [*collected, *_parts(work, section, node, part_of)]
     rule = rule_of(node)
+    if rule in histories.RULES:
+        told = histories.history(work, section, node, rule)
+        if told is not None:
+            return [told.reference(), *_parts(work, section, node, part_of)]
     if rule == "discharge-orders":
         return [*_one(care_plan.care_plan(work, section, node)), *_parts(work, section, node, part_of)]
     if rule == "discharge-disposition":
@@ -60,7 +79,7 @@ def _statement(work: Conversion, section: Section, node: Node, part_of: Resource
     if rule == "encounter-length" and encounter.length(work, node):
         return []
     if node.name == "organizer":
-        order = medications.order(work, section, node)
+        order = orders.order(work, node) or reports.item(work, section, node)
         if order is not None:
             return [order.reference(), *_parts(work, section, node, order.reference())]
     return _observed(work, section, node, part_of)

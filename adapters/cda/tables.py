@@ -10,6 +10,9 @@ from adapters.kit import codes
 _PACKAGE = "adapters.cda"
 
 
+_PART = "483."  # a part of WS/T 483 whose document code is not established: known by its title only
+
+
 class DocumentType(NamedTuple):
     """A row of documents.csv. `known` is False for a document that no row describes."""
 
@@ -47,7 +50,8 @@ def document_type(code: str, title: str) -> DocumentType:
         wanted = _folded(title)
         found = next((row for row in _documents().values() if wanted and _folded(row.title) == wanted), None)
         if found is not None:
-            found = found._replace(code=code or found.code)
+            own = "" if found.code.startswith(_PART) else found.code
+            found = found._replace(code=code or own)
     return found or DocumentType(code, title, known=False)
 
 
@@ -65,6 +69,7 @@ def section_type(code: str, title: str) -> SectionType | None:
     return SectionType(*row) if row else None
 
 
+@lru_cache(maxsize=4096)
 def element(code: str) -> Element | None:
     row = codes.table(_PACKAGE, "elements.csv").get(code)
     return Element(*row) if row else None
@@ -82,9 +87,21 @@ def place(root: str) -> tuple[str, str, str] | None:
     return (row[0], row[1], row[2]) if row else None
 
 
+# One unit of UCUM: a prefix and an atom, an atom that takes no prefix, an annotation, a power of ten; an exponent.
+_ATOM = (
+    r"(?:[kdcmunpf]?(?:g|m|L|l|mol|eq|osm|Pa|J|cal|s|Hz|V|U|kat|bar|\[IU\]|\[iU\]|m\[Hg\]|m\[H2O\])"
+    r"|min|h|d|wk|mo|a|Cel|%|\[(?:in_i|ft_i|lb_av|oz_av|degF|pH|CFU)\]|\{[^{}]*\}|10[*^]-?\d+|1)-?\d?(?:\{[^{}]*\})?"
+)
+_UCUM = re.compile(rf"/?{_ATOM}(?:[./]{_ATOM})*")
+
+
+@lru_cache(maxsize=1024)
 def ucum(unit: str) -> str:
+    """The UCUM code of a unit as written: by the table, else the unit itself when it is made of UCUM's own parts."""
     row = codes.table(_PACKAGE, "units.csv").get(_folded(unit))
-    return row[0] if row else ""
+    if row:
+        return row[0]
+    return unit.replace("10^", "10*") if _UCUM.fullmatch(unit) else ""
 
 
 def frequency(unit: str) -> tuple[int, str] | None:
@@ -118,6 +135,16 @@ def _placeholders(kind: str) -> re.Pattern[str]:
 
 def real(text: str, kind: str = "any") -> str:
     """The text, or '' when it is a placeholder of a form nobody filled in. kind: any, id, name, organization."""
+    if len(text) > _SHORT:
+        return text.strip()  # no placeholder is that long
+    return _real(text, kind)
+
+
+_SHORT = 64
+
+
+@lru_cache(maxsize=16384)
+def _real(text: str, kind: str) -> str:
     text = text.strip()
     return "" if codes.absent(text) or _placeholders(kind).fullmatch(text) else text
 

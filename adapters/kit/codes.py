@@ -26,6 +26,28 @@ _CANONICAL = {
     "2.16.840.1.113883.6.90": "http://hl7.org/fhir/sid/icd-10-cm",
     "2.16.840.1.113883.6.88": "http://www.nlm.nih.gov/research/umls/rxnorm",
     "2.16.840.1.113883.12.292": "http://hl7.org/fhir/sid/cvx",
+    "2.16.840.1.113883.6.59": "http://hl7.org/fhir/sid/cvx",
+    "2.16.840.1.113883.6.69": "http://hl7.org/fhir/sid/ndc",
+    "2.16.840.1.113883.6.12": "http://www.ama-assn.org/go/cpt",
+    "2.16.840.1.113883.6.101": "http://nucc.org/provider-taxonomy",
+    "2.16.840.1.113883.4.6": "http://hl7.org/fhir/sid/us-npi",
+    "2.16.840.1.113883.4.1": "http://hl7.org/fhir/sid/us-ssn",
+    **{
+        f"2.16.840.1.113883.5.{number}": f"http://terminology.hl7.org/CodeSystem/v3-{name}"
+        for number, name in (
+            (1, "AdministrativeGender"),
+            (2, "MaritalStatus"),
+            (4, "ActCode"),
+            (7, "ActPriority"),
+            (8, "ActReason"),
+            (83, "ObservationInterpretation"),
+            (88, "ParticipationFunction"),
+            (111, "RoleCode"),
+            (112, "RouteOfAdministration"),
+            (1063, "ObservationValue"),
+            (1076, "ReligiousAffiliation"),
+        )
+    },
     # ICD-10 as Chinese documents write it: three OIDs and a 2011 alias for one system (GB/T 14396 / 国临版)
     "2.16.156.10011.2.3.3.11": ICD10,
     "2.16.156.10011.2.3.3.11.3": ICD10,

@@ -52,7 +52,7 @@ CONVERTED = {
         "Condition": 2,
         "Encounter": 1,
         "MedicationStatement": 2,
-        "Observation": 8,
+        "Observation": 13,
         "Organization": 1,
         "Patient": 1,
         "Practitioner": 2,

@@ -41,7 +41,9 @@ def test_every_document_becomes_what_the_table_says() -> None:
         assert ADAPTER.recognises(content, file), file
         conversion = convert_one(content)
         stopping = [p for p in conversion.problems if p.severity in ("fatal", "error")]
+        leaves = conversion.mapped.leaves if conversion.mapped else None
         found = {
+            "leaves": f"{leaves.present} {leaves.mapped} {len(leaves.listed)}" if leaves else "",
             "outcome": "raw" if conversion.failed else "converted",
             "line": str(stopping[0].line or "") if stopping else "",
             "column": str(stopping[0].column or "") if stopping else "",
