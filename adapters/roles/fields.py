@@ -6,21 +6,28 @@ from dataclasses import dataclass
 
 from adapters.contract import Mapped, Problem, Severity
 from adapters.kit import codes, dates
-from adapters.regional_json.record import Record
+from adapters.roles.moments import plain
+from adapters.roles.record import Column, Record
 
-PACKAGE = "adapters.regional_json"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")  # no characters of a FHIR string
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A cell that says something: its column, the column's Chinese title, the text, its line, its code table."""
+    """A cell that says something: its column, what the column means, the text, its line."""
 
     column: str
-    title: str
     text: str
     line: int
-    codes: str = ""
+    meaning: Column
+
+    @property
+    def title(self) -> str:
+        return self.meaning.title or self.column
+
+    @property
+    def codes(self) -> str:
+        return self.meaning.codes
 
     @property
     def sentence(self) -> str:
@@ -28,29 +35,39 @@ class Field:
 
 
 class Fields:
-    """The record's non-empty cells by role (third column of tables/<layout>.csv)."""
+    """The record's non-empty cells by role (third column of tables/<layout>.csv). Groups are read as `children`."""
 
     def __init__(self, record: Record, mapped: Mapped) -> None:
         self.mapped = mapped
         self.layout = record.layout
         self.line = record.line
-        self._columns = codes.table(PACKAGE, record.layout)
+        self.package = record.package
+        self._columns = record.columns
+        self._groups = {name: [Fields(child, mapped) for child in found] for name, found in record.groups.items()}
+        self._opened: set[str] = set()
         self._by_role: dict[str, list[Field]] = {}
         self._read: set[str] = set()
         self._filled: list[Field] = []
         for column, cell in record.cells.items():
             if codes.absent(cell.text):
                 continue
-            title, role, table, limit = self._columns.get(column, ("", "", "", ""))
+            meaning = self._columns.get(column, Column())
             text = _CONTROL.sub("\ufffd", cell.text).strip()
-            field = Field(column, title, text, cell.line, table)
+            field = Field(column, text, cell.line, meaning)
             self._filled.append(field)
             if text != cell.text.strip():
                 self.problem("warning", "value", "holds control characters; they were replaced", field)
-            if limit and len(text) >= int(limit):
-                self.problem("warning", "incomplete", f"{limit} characters, all the column holds: it may be cut", field)
-            if role:
-                self._by_role.setdefault(role, []).append(field)
+            if meaning.max and len(text) >= int(meaning.max):
+                self.problem(
+                    "warning", "incomplete", f"{meaning.max} characters, all the column holds: it may be cut", field
+                )
+            if meaning.role:
+                self._by_role.setdefault(meaning.role, []).append(field)
+
+    def children(self, *names: str) -> "list[Fields]":
+        """The rows of the groups with these names, in order."""
+        self._opened.update(names)
+        return [child for name in names for child in self._groups.get(name, [])]
 
     def all(self, role: str) -> list[Field]:
         found = self._by_role.get(role, [])
@@ -79,7 +96,7 @@ class Fields:
     def checked(self, field: Field) -> str:
         """FHIR dateTime of a field, '' after noting an error."""
         try:
-            return dates.date_time(field.text)
+            return dates.date_time(plain(field.text))
         except ValueError as error:
             self.problem("error", "value", f"{error}", field)
             return ""
@@ -89,14 +106,16 @@ class Fields:
         if field is None:
             return "", None
         try:
-            return read(field.text), field
+            return read(plain(field.text)), field
         except ValueError as error:
             self.problem("error", "value", f"{error}", field)
             return "", field
 
     def word(self, field: Field) -> tuple[str, ...] | None:
-        """The row of the field's code table; an unknown code is a warning and None."""
-        row = codes.table(PACKAGE, field.codes).get(field.text)
+        """The row of the field's code table; an unknown code is a warning and None. Without a table: None."""
+        if not field.codes:
+            return None
+        row = codes.table(self.package, field.codes).get(field.text)
         if row is None:
             text = f"code {field.text} is not in {field.codes}.csv; kept as text"
             self.problem("warning", "code-invalid", text, field)
@@ -104,7 +123,7 @@ class Fields:
 
     def columns(self, *roles: str) -> str:
         """The names of the columns that would carry these roles: `zxjgdm, zxjgmc`."""
-        return ", ".join(column for column, (_, role, *_) in self._columns.items() if role in roles)
+        return ", ".join(column for column, known in self._columns.items() if known.role in roles)
 
     def missing(self, text: str, *roles: str) -> None:
         """An error for something the record has to say and does not."""
@@ -117,5 +136,18 @@ class Fields:
         """A problem for every cell that no rule has read."""
         for field in self._filled:
             if field.column not in self._read:
-                known = f"{field.title} has no place in the resources" if field.title else "no rule knows the column"
+                title = field.meaning.title
+                known = f"{title} has no place in the resources" if title else "no rule knows the column"
                 self.problem("information", "unmapped", f"{known}; kept in the raw message", field)
+        for name, found in self._groups.items():
+            for child in found:
+                if name in self._opened:
+                    child.unmapped()
+                else:
+                    text = "no rule reads the group; kept in the raw message"
+                    self.mapped.problems.append(Problem("information", "unmapped", text, name, child.line))
+
+
+def source(field: Field | None) -> tuple[str, int | None]:
+    """Where an element came from, for its Trace: column and line."""
+    return (field.column, field.line) if field else ("", None)
