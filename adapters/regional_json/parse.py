@@ -2,8 +2,8 @@
 
 from adapters.contract import Parsed, Problem
 from adapters.kit import charset, codes
-from adapters.regional_json.cut import Cut, cut_csv, cut_json
 from adapters.regional_json.record import PACKAGE
+from adapters.roles.cut import Cut, cut_csv, cut_json
 from adapters.roles.record import Record, columns_of, spelled
 
 _JSON, _CSV = "application/json", "text/csv"
@@ -11,17 +11,15 @@ _HL7_V2 = (b"MSH", b"FHS", b"BHS")
 
 
 def recognises(content: bytes, name: str) -> bool:
-    """JSON by its first character, CSV by its name or by a header line that is a layout's."""
+    """JSON by its first character, CSV by a header line that is a layout's."""
     head = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[:1] in (b"{", b"["):
         return True
     if head[:1] in (b"<", b""):
         return False
-    header = head.split(b"\n", 1)[0].decode("latin-1")
+    header = charset.decode(head.split(b"\n", 1)[0]).text
     columns = [cell.strip().strip('"') for cell in header.replace("\t", ",").split(",")]
-    return bool(_layout("", dict.fromkeys(columns, ""))) or (
-        name.lower().endswith(".csv") and not head.startswith(_HL7_V2)
-    )
+    return bool(_layout("", dict.fromkeys(columns, "")))
 
 
 def parse(content: bytes, name: str) -> list[Parsed]:

@@ -8,6 +8,7 @@ from adapters.kit.resource import Made
 from adapters.roles.fields import Field, Fields, source
 from adapters.roles.people import People, Side, local_system, name_of
 
+_TIMES = ("at", "visit.start", "visit.end")  # which of them says when: the first that is filled
 DE = "urn:oid:2.16.156.10011.2.2.1"  # data element codes, WS/T 363
 
 
@@ -48,20 +49,26 @@ class Case:
         return Made(self.mapped, type, f"{self.key}|{suffix}", "owned")
 
 
-def open_case(fields: Fields, mapped: Mapped, kind: str, sender: str, patient_needed: bool = True) -> Case | None:
+def open_case(
+    fields: Fields, mapped: Mapped, kind: str, sender: str, patient_needed: bool = True, by_content: bool = False
+) -> Case | None:
     """None after noting an error. `sender` as of `read_source`. `kind` is the record's kind in keys: the same for all
-    layouts that tell of the same thing."""
+    layouts that tell of the same thing. `by_content`: a row with neither number nor time is known by what it says."""
     if not read_source(fields, mapped, sender):
         return None
     own = sender.startswith("=")
     people = People(fields, mapped, mapped.source, own)
     patient = people.patient() if patient_needed or people.names_patient() else None
     org = people.side("org")
-    at, at_field = fields.date_time("at")
+    at, at_field = fields.first_time(*_TIMES)
     number = fields.one("number")
     if patient is None and patient_needed:
         return None
     value = number.text if number else f"{patient.key}|{at}" if at and patient else ""
+    if not value and by_content and patient:
+        value = f"{patient.key}|{fields.content()}"
+        text = "neither a number nor a time: the row is known by its content, a corrected row becomes another record"
+        fields.warn("incomplete", text)
     if not value:
         fields.missing("the record has neither a number nor a time", "number", "at")
         return None

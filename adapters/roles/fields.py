@@ -1,5 +1,6 @@
 """Reading a record by the roles of its columns, remembering what was read; what is wrong becomes a Problem."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,6 +94,22 @@ class Fields:
     def date_time(self, role: str) -> tuple[str, Field | None]:
         return self._time(role, dates.date_time)
 
+    def first_time(self, *roles: str) -> tuple[str, Field | None]:
+        """FHIR dateTime of the first role that is filled."""
+        for role in roles:
+            if role in self._by_role:
+                return self.date_time(role)
+        return "", None
+
+    def filled(self, *roles: str) -> bool:
+        """Whether a cell of one of the roles says something; reading it is left to others."""
+        return any(role in self._by_role for role in roles)
+
+    def content(self) -> str:
+        """A digest of all that the record says."""
+        said = "\x1f".join(f"{field.column}={field.text}" for field in sorted(self._filled, key=lambda f: f.column))
+        return hashlib.sha256(said.encode()).hexdigest()[:32]
+
     def checked(self, field: Field) -> str:
         """FHIR dateTime of a field, '' after noting an error."""
         try:
@@ -128,6 +145,10 @@ class Fields:
     def missing(self, text: str, *roles: str) -> None:
         """An error for something the record has to say and does not."""
         self.mapped.problems.append(Problem("error", "required", text, self.columns(*roles), self.line))
+
+    def warn(self, code: str, text: str) -> None:
+        """A warning about the record as a whole."""
+        self.mapped.problems.append(Problem("warning", code, text, "", self.line))
 
     def problem(self, severity: Severity, code: str, text: str, field: Field) -> None:
         self.mapped.problems.append(Problem(severity, code, text, field.column, field.line))
