@@ -78,12 +78,12 @@ def open_case(
 
 
 def read_source(fields: Fields, mapped: Mapped, sender: str) -> bool:
-    """Sets Mapped.source; False after noting an error. `sender` is `=name`, or columns (`a/b`: the first that is
+    """Sets Mapped.source; False after noting an error. `sender` is `=name`, or columns (`a|b`: the first that is
     filled) that name the sending institution."""
     mapped.source = sender.removeprefix("=")
     if sender.startswith("="):
         return True
-    field = next((f for name in sender.split("/") if (f := fields.column(name))), None)
+    field = next((f for name in sender.split("|") if (f := fields.column(name))), None)
     if field is None:
         fields.missing(f"the sending institution is not named: {sender} is empty", "sender", "from.code", "org.code")
         return False
@@ -97,9 +97,11 @@ def coded(fields: Fields, field: Field, system: str = "") -> Resource | None:
     A code table's row is text[,system,code]. An unknown code is a warning and stays as it is.
     """
     row = fields.word(field)
-    own = system or codes.system_of(f"{fields.layout}.{field.column}")
-    found = codes.concept(field.text, own, text=row[0] if row else field.text)
-    if found and field.codes == "":
+    told = field.meaning.code if field.meaning.code.startswith("2.16.") else ""  # the message's own codeSystem
+    own = system or codes.system_of(told or f"{fields.layout}.{field.column}")
+    word = fields.shown(field) or (row[0] if row else field.text)
+    found = codes.concept(field.text, own, text=word)
+    if found and field.codes == "" and not told:
         found.pop("coding", None)
     if found and row and len(row) > 2 and row[2]:
         found["coding"].insert(0, {"system": row[1], "code": row[2]})

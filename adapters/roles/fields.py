@@ -65,6 +65,13 @@ class Fields:
             if meaning.role:
                 self._by_role.setdefault(meaning.role, []).append(field)
 
+    def shown(self, field: Field | None) -> str:
+        """The source's own word beside a code: the cell `…@display` of a cell `…@code`, '' if there is none."""
+        if field is None or not field.column.partition("#")[0].endswith("@code"):
+            return ""
+        beside = self.column(field.column.replace("@code", "@display"))
+        return beside.text if beside else ""
+
     def children(self, *names: str) -> "list[Fields]":
         """The rows of the groups with these names, in order."""
         self._opened.update(names)

@@ -128,18 +128,42 @@ class People:
 
     def _home(self, made: Made) -> None:
         """Address, marital status, ethnic group, death."""
-        for address in self._fields.all("patient.address"):
-            made.add("address", {"text": address.text, "country": "CN"}, *source(address))
+        self._address(made)
         marital = self._fields.one("patient.marital")
         if marital:
-            made.put("maritalStatus", people.marital(marital.text), *source(marital))
+            made.put("maritalStatus", people.marital(marital.text, self._fields.shown(marital)), *source(marital))
         ethnic = self._fields.one("patient.ethnic")
         if ethnic:
             name = "" if ethnic.text.isalnum() and ethnic.text.isascii() else ethnic.text
             coding = {"system": ETHNIC, "code": ethnic.text} if not name else {"display": name}
+            word = self._fields.shown(ethnic)
+            coding |= {"display": word} if word else {}
             made.add("extension", {"url": ETHNIC_EXTENSION, "valueCoding": coding}, *source(ethnic))
         died, field = self._fields.date_time("patient.died")
         made.put("deceasedDateTime", died, *source(field))
+
+    def _address(self, made: Made) -> None:
+        """As one text, as parts, or as both."""
+        said = self._fields.all("patient.address")
+        parts = {part: self._fields.all(f"patient.address.{part}") for part in ("state", "city", "district", "zip")}
+        lines = self._fields.all("patient.address.line")
+        for address in said[:-1] if any(parts.values()) else said:
+            made.add("address", {"text": address.text, "country": "CN"}, *source(address))
+        if not (any(parts.values()) or lines):
+            return
+        whole = "".join(
+            f.text for found in (*(parts[p] for p in ("state", "city", "district")), lines) for f in found[:5]
+        )
+        result: Resource = {"text": said[-1].text if said else whole, "country": "CN"}
+        for part, element in (("state", "state"), ("city", "city"), ("district", "district"), ("zip", "postalCode")):
+            if parts[part]:
+                result[element] = parts[part][0].text
+        if lines:
+            result["line"] = [line.text for line in lines]
+        first = next(f for found in (*parts.values(), lines) for f in found)
+        made.add(
+            "address", result, _columns(*said[-1:], *(f for found in parts.values() for f in found), *lines), first.line
+        )
 
     def _contact(self, made: Made) -> None:
         """The person to turn to: https://hl7.org/fhir/R4/patient-definitions.html#Patient.contact"""
@@ -150,7 +174,11 @@ class People:
         contact: Resource = {}
         if relation:
             row = self._fields.word(relation)
-            contact["relationship"] = [codes.concept(relation.text, RELATION, text=row[0] if row else relation.text)]
+            contact["relationship"] = [
+                codes.concept(
+                    relation.text, RELATION, text=self._fields.shown(relation) or (row[0] if row else relation.text)
+                )
+            ]
         if name:
             contact["name"] = people.name(name.text)
         if phone:
@@ -214,7 +242,8 @@ class People:
         sex = self._fields.one("patient.sex")
         if sex is None:
             return
-        gender = people.gender(sex.text)
+        gender = people.gender(sex.text) or people.gender(self._fields.shown(sex))
+        self._fields.shown(sex)
         if gender is None:
             self._fields.problem("warning", "code-invalid", f"{sex.text} is no code for a sex; left out", sex)
         made.put("gender", gender, sex.column, sex.line)

@@ -60,7 +60,7 @@ def _class(case: Case, encounter: Made, kind: str) -> None:
     field = case.fields.one("visit.class")
     row = case.fields.word(field) if field else None
     encounter.put("class", {"system": _ACT, "code": row[1] if row else kind}, *source(field))
-    if field and row is None:
+    if field and (row is None or case.fields.shown(field)):
         encounter.add("type", coded(case.fields, field), *source(field))
     for field in case.fields.all("visit.type"):
         encounter.add("type", coded(case.fields, field), *source(field))

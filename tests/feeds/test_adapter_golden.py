@@ -35,7 +35,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 def test_there_are_golden_cases_of_every_adapter_of_rows_and_soap() -> None:
-    assert {name.partition("/")[0] for name in CASES} == {"regional_json", "his_tables"}
+    assert {name.partition("/")[0] for name in CASES} == {"regional_json", "his_tables", "regional_soap"}
 
 
 @pytest.mark.parametrize("name", CASES)
