@@ -139,23 +139,6 @@ def _at_site(file: Path, name: str, site: Path) -> list[Conversion]:
     return convert_content(content, file.name, chosen.configured([(site.name, overrides)]), now())
 
 
-def _at_site(file: Path, name: str, site: Path) -> list[Conversion]:
-    """The conversions of a file by an adapter with a site's overrides. Raises ValueError for a file that is wrong."""
-    from adapters.contract import Configurable
-    from adapters.registry import NoAdapter, choose
-    from adapters.runner import convert as convert_content
-    from adapters.runner import now
-
-    try:
-        content, overrides = file.read_bytes(), site.read_text("utf-8")
-        chosen = choose(content, file.name, name)
-    except (OSError, NoAdapter) as error:
-        raise ValueError(str(error)) from None
-    if not isinstance(chosen, Configurable):
-        raise ValueError(f"the adapter {chosen.name} takes no site file")
-    return convert_content(content, file.name, chosen.configured([(site.name, overrides)]), now())
-
-
 def _tell(file: Path, conversion: Conversion, explain: bool) -> None:
     """What was found in a message, on standard error."""
     for problem in conversion.problems:

@@ -30,6 +30,8 @@ def choose(content: bytes, file_name: str = "", wanted: str = "") -> Adapter:
     if wanted:
         return adapter(wanted)
     fitting = [name for name in names() if adapter(name).recognises(content, file_name)]
+    specific = [name for name in fitting if not getattr(adapter(name), "general", False)]
+    fitting = specific or fitting  # an adapter that reads any table gives way to one that knows this table
     if len(fitting) == 1:
         return adapter(fitting[0])
     what = file_name or "the content"

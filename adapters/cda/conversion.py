@@ -38,7 +38,7 @@ class Conversion:
     observations: set[str] = field(default_factory=set)  # their references, to know a member from other parts
     consolidated: bool = False  # C-CDA: dates are read leniently, identifiers may be a root alone
     author_is_person: bool = False  # the first of `authors` is a Practitioner
-    zone: str = dates.ZONE  # of times that say none
+    zone: str = ""  # of times that say none; "": that of the source
     shared: dict[str, Made] = field(default_factory=dict)  # persons and institutions by key, made once
     header_notes: list[tuple[Node, str, str, Resource, str]] = field(default_factory=list)
     """Of the header, to become Observations: node, label, LOINC code, value[x], DE code."""

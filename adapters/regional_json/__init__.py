@@ -7,7 +7,7 @@ from adapters.contract import Identity, Mapped, Parsed, Problem, Resource
 from adapters.regional_json import parse
 from adapters.regional_json.bundle import NAME, VERSION, bundle
 from adapters.regional_json.map import map_record, name_of
-from adapters.regional_json.record import Record
+from adapters.roles.record import Record
 
 
 class RegionalJson:

@@ -1,31 +1,59 @@
-"""Record -> the resources of a referral. Pure. What a column means stands in tables/<layout>.csv, a table a layout."""
+"""Record -> its resources. Pure. What a column means stands in tables/<layout>.csv, a table a layout."""
+
+from collections.abc import Callable
 
 from adapters.contract import Mapped
 from adapters.kit import codes
-from adapters.regional_json.fields import PACKAGE, Fields
-from adapters.regional_json.people import People
-from adapters.regional_json.record import Record
-from adapters.regional_json.referral import Referral
+from adapters.regional_json.record import PACKAGE
+from adapters.roles.case import Case, open_case, read_source
+from adapters.roles.chronic import make_follow_up
+from adapters.roles.fields import Fields
+from adapters.roles.people import People
+from adapters.roles.prescription import make_prescription
+from adapters.roles.readings import make_readings
+from adapters.roles.record import Record
+from adapters.roles.referral import Referral
+from adapters.roles.signing import make_contract, make_home_bed
+from adapters.roles.visit import make_visit
 
 UP = "DR_Referrals"  # the layout whose number a return report answers
 
+# builder of tables/layouts.csv -> kind in keys, what makes the resources; the second word of a builder is its argument
+BUILDERS: dict[str, tuple[str, Callable[[Case, str], object]]] = {
+    "contract": ("contract", lambda case, _: make_contract(case)),
+    "follow_up": ("follow-up", make_follow_up),
+    "home_bed": ("home-bed", lambda case, _: make_home_bed(case)),
+    "prescription": ("prescription", make_prescription),
+    "settlement": ("visit", lambda case, _: make_visit(case, "IMP", ("diseinfo", "opspdiseinfo", "oprninfo"))),
+    "readings": ("reading", lambda case, _: make_readings(case)),
+}
+
 
 def map_record(record: Record) -> Mapped:
-    """The resources of one referral. Errors are in `problems`; then nothing of it is to be written."""
-    title, direction, sender, _ = codes.table(PACKAGE, "layouts")[record.layout]
+    """The resources of one record. Errors are in `problems`; then nothing of it is to be written."""
+    title, direction, sender, _, builder = codes.table(PACKAGE, "layouts")[record.layout]
     mapped = Mapped(kind=f"{record.layout} {title}", source=sender.removeprefix("="))
     fields = Fields(record, mapped)
+    name, _, argument = builder.partition(" ")
+    if name == "referral":
+        _referral(fields, mapped, sender, direction)
+        return mapped
+    kind, make = BUILDERS[name]
+    case = open_case(fields, mapped, kind, sender, patient_needed=name != "prescription")
+    if case is not None:
+        make(case, argument)
+        fields.unmapped()
+    return mapped
+
+
+def _referral(fields: Fields, mapped: Mapped, sender: str, direction: str) -> None:
     own_codes = sender.startswith("=")
-    if not own_codes:
-        field = fields.column(sender)
-        if field is None:
-            fields.missing(f"the sending institution is not named: {sender} is empty", "sender", "from.code")
-            return mapped
-        mapped.source = field.text
-    key, answers = _key(record.layout, mapped.source, fields)
+    if not read_source(fields, mapped, sender):
+        return
+    key, answers = _key(fields.layout, mapped.source, fields)
     if not key:
         fields.missing("the referral has no number", "number", "answers")
-        return mapped
+        return
     people = People(fields, mapped, mapped.source, own_codes)
     patient, sender_side, receiver_side = people.patient(), people.side("from"), people.side("to")
     if receiver_side.institution is None:
@@ -33,12 +61,13 @@ def map_record(record: Record) -> Mapped:
     if patient is not None and receiver_side.institution is not None:
         Referral(fields, mapped, key, direction, patient, sender_side, receiver_side).make(answers)
         fields.unmapped()
-    return mapped
 
 
 def name_of(record: Record) -> str:
-    """The sender's own name of the referral, '' when it cannot be told: the same key that its resources have."""
-    _, _, sender, _ = codes.table(PACKAGE, "layouts")[record.layout]
+    """The sender's own name of a referral, '' for anything else or when it cannot be told: the key its resources have."""
+    _, _, sender, _, builder = codes.table(PACKAGE, "layouts")[record.layout]
+    if builder.partition(" ")[0] != "referral":
+        return ""
     fields = Fields(record, Mapped("", ""))
     source = sender.removeprefix("=")
     if not sender.startswith("="):

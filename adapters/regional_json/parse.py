@@ -2,24 +2,24 @@
 
 from adapters.contract import Parsed, Problem
 from adapters.kit import charset, codes
-from adapters.regional_json.cut import Cut, cut_csv, cut_json
-from adapters.regional_json.record import Cell, Record
+from adapters.regional_json.record import PACKAGE
+from adapters.roles.cut import Cut, cut_csv, cut_json
+from adapters.roles.record import Record, columns_of, spelled
 
-PACKAGE = "adapters.regional_json"
 _JSON, _CSV = "application/json", "text/csv"
 _HL7_V2 = (b"MSH", b"FHS", b"BHS")
 
 
 def recognises(content: bytes, name: str) -> bool:
-    """JSON by its first character, CSV by its name or by a header line that is a layout's."""
+    """JSON by its first character, CSV by a header line that is a layout's."""
     head = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if head[:1] in (b"{", b"["):
         return True
     if head[:1] in (b"<", b""):
         return False
-    header = head.split(b"\n", 1)[0].decode("latin-1")
+    header = charset.decode(head.split(b"\n", 1)[0]).text
     columns = [cell.strip().strip('"') for cell in header.replace("\t", ",").split(",")]
-    return bool(_layout("", columns)) or (name.lower().endswith(".csv") and not head.startswith(_HL7_V2))
+    return bool(_layout("", dict.fromkeys(columns, "")))
 
 
 def parse(content: bytes, name: str) -> list[Parsed]:
@@ -41,9 +41,10 @@ def _message(cut: Cut, content: bytes, decoded: charset.Decoded, content_type: s
         problems.append(Problem("warning", "structure", decoded.warning))
     record = None
     if not any(p.severity == "fatal" for p in problems):
-        layout = _layout(cut.table, list(cut.cells))
+        layout = _layout(cut.table, _present(cut))
         if layout:
-            record = Record(layout, _spelled(layout, cut.cells), cut.line)
+            record = _record(layout, cut)
+            problems.extend(problem for rows in cut.groups.values() for row in rows for problem in row.problems)
         else:
             problems.append(_unknown(cut))
     raw = cut.header.encode(decoded.charset) + _exact(cut, content, decoded)
@@ -61,23 +62,42 @@ def _exact(cut: Cut, content: bytes, decoded: charset.Decoded) -> bytes:
     return decoded.text[cut.start : cut.end].encode(decoded.charset)
 
 
-def _layout(table: str, columns: list[str]) -> str:
+def _present(cut: Cut) -> dict[str, str]:
+    return {**{key: cell.text for key, cell in cut.cells.items()}, **dict.fromkeys(cut.groups, "")}
+
+
+def _layout(table: str, columns: dict[str, str]) -> str:
     """The layout by the table's own name, else the first whose signature fits; '' = nobody knows it."""
     layouts = codes.table(PACKAGE, "layouts")
     for layout in layouts:
         if layout.lower() == table.lower():
             return layout
-    present = {column.lower() for column in columns}
-    for layout, (_, _, _, signature) in layouts.items():
-        if any(present.issuperset(alternative.lower().split()) for alternative in signature.split("|")):
+    present = {column.lower(): value for column, value in columns.items()}
+    for layout, (_, _, _, signature, _) in layouts.items():
+        if any(
+            all(_has(present, part) for part in alternative.lower().split()) for alternative in signature.split("|")
+        ):
             return layout
     return ""
 
 
-def _spelled(layout: str, cells: dict[str, Cell]) -> dict[str, Cell]:
-    """Column names in the layout's own spelling: databases fold their case."""
-    spelling = {column.lower(): column for column in codes.table(PACKAGE, layout)}
-    return {spelling.get(column.lower(), column): cell for column, cell in cells.items()}
+def _has(present: dict[str, str], part: str) -> bool:
+    """`column`, or `column=value`."""
+    column, _, value = part.partition("=")
+    return column in present and (not value or present[column].lower() == value)
+
+
+def _record(layout: str, cut: Cut) -> Record:
+    """Groups have a table of their own, `tables/<layout>.<group>.csv`, or none: then they are listed as unmapped."""
+    columns = columns_of(PACKAGE, layout)
+    groups = {name: [_group(f"{layout}.{name}", row) for row in rows] for name, rows in cut.groups.items()}
+    return Record(layout, spelled(columns, cut.cells), cut.line, PACKAGE, columns, groups)
+
+
+def _group(name: str, row: Cut) -> Record:
+    known = name in codes.table(PACKAGE, "groups")
+    columns = columns_of(PACKAGE, codes.table(PACKAGE, "groups")[name][0]) if known else {}
+    return Record(name, spelled(columns, row.cells), row.line, PACKAGE, columns)
 
 
 def _unknown(cut: Cut) -> Problem:

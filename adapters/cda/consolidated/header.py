@@ -7,7 +7,6 @@ from adapters.cda.consolidated.procedures import location
 from adapters.cda.conversion import Conversion
 from adapters.cda.record import Node
 from adapters.contract import Resource
-from adapters.kit import dates
 from adapters.kit.resource import Made
 
 _AGENT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
@@ -19,7 +18,7 @@ def zone(root: Node) -> str:
     """The zone of the document's own time, for the times in it that say none."""
     at = root.child("effectiveTime")
     found = _ZONE.fullmatch(at.get("value")) if at is not None else None
-    return f"{found.group(1)}:{found.group(2)}" if found else dates.ZONE
+    return f"{found.group(1)}:{found.group(2)}" if found else ""
 
 
 def others(work: Conversion, root: Node) -> None:

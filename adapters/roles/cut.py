@@ -9,7 +9,7 @@ from json import JSONDecodeError
 from typing import Any
 
 from adapters.contract import Problem
-from adapters.regional_json.record import Cell
+from adapters.roles.record import Cell
 
 
 @dataclass(slots=True)
@@ -23,6 +23,7 @@ class Cut:
     table: str = ""
     cells: dict[str, Cell] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    groups: dict[str, list["Cut"]] = field(default_factory=dict)
 
 
 class _Places:
@@ -109,7 +110,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _Member = tuple[str, int, Any, int, int]  # key, its offset, value, value's offset and end
 
 
-def cut_json(text: str, is_message: Callable[[list[str]], bool]) -> list[Cut]:
+def cut_json(text: str, is_message: Callable[[dict[str, str]], bool]) -> list[Cut]:
     """The objects of `{…}`, `[{…}, …]` or `{"TABLE": [{…}, …], …}`; `is_message` tells by its keys that an object is a
     message itself and not a wrapper. An error of syntax ends the cutting: the objects before it stand, the rest is one
     unreadable message with line and column."""
@@ -121,7 +122,7 @@ def cut_json(text: str, is_message: Callable[[list[str]], bool]) -> list[Cut]:
             at = _cut_list(text, at, "", places, cuts)
         else:
             members, end = _members(text, at)
-            wrapper = not is_message([member[0] for member in members])
+            wrapper = not is_message(_flat(members))
             lists = [member for member in members if wrapper and _is_rows(member[2])]
             for name, _, _, start, _ in lists:
                 _cut_list(text, start, name, places, cuts)
@@ -194,9 +195,46 @@ def _cut(text: str, start: int, end: int, members: list[_Member], table: str, pl
         if key in cut.cells:
             cut.problems.append(Problem("warning", "structure", "the key stands twice; the first is read", key, line))
             continue
+        if isinstance(value, dict) and value:
+            _merge(cut, _nested(text, value_start, places))
+            continue
+        if _is_rows(value) and value:
+            rows: list[Cut] = []
+            _cut_list(text, value_start, key, places, rows)
+            cut.groups[key] = [*cut.groups.get(key, []), *rows]
+            continue
         plain = value if isinstance(value, str) else "" if value is None else text[value_start:value_end]
         cut.cells[key] = Cell(plain, line, column)
     return cut
+
+
+def _flat(members: list[_Member]) -> dict[str, str]:
+    """Keys and plain values of an object and of those inside it (the envelope `{"infno": …, "input": {…}}`)."""
+    found: dict[str, str] = {}
+    waiting: list[tuple[str, Any]] = [(member[0], member[2]) for member in members]
+    while waiting:
+        key, value = waiting.pop(0)
+        found.setdefault(key, value if isinstance(value, str) else "")
+        if isinstance(value, dict):
+            waiting.extend(value.items())
+    return found
+
+
+def _nested(text: str, at: int, places: _Places) -> Cut:
+    members, end = _members(text, at)
+    return _cut(text, at, end, members, "", places)
+
+
+def _merge(cut: Cut, inner: Cut) -> None:
+    """The members of a nested object are read as if they stood outside it; what stands there already goes first."""
+    for key, cell in inner.cells.items():
+        if key in cut.cells and cut.cells[key].text != cell.text and cell.text:
+            text = "stands in two objects with different values; the first is read"
+            cut.problems.append(Problem("warning", "structure", text, key, cell.line))
+        cut.cells.setdefault(key, cell)
+    for name, rows in inner.groups.items():
+        cut.groups[name] = [*cut.groups.get(name, []), *rows]
+    cut.problems.extend(inner.problems)
 
 
 def _is_rows(value: Any) -> bool:

@@ -1,12 +1,10 @@
 """The referral itself: ServiceRequest, the Task that follows it, Conditions, and the CarePlan of the advice given."""
 
-from typing import Any
-
 from adapters.contract import Mapped, Resource
 from adapters.kit import codes
 from adapters.kit.resource import Made, id_of
-from adapters.regional_json.fields import PACKAGE, Field, Fields
-from adapters.regional_json.people import Side, local_system
+from adapters.roles.fields import Field, Fields, source
+from adapters.roles.people import Side, local_system, name_of
 
 DIRECTION = "https://tiercare.example/fhir/CodeSystem/referral-direction"
 _DIRECTIONS = {"up": "上转", "down": "下转"}
@@ -29,7 +27,7 @@ class Referral:
     ) -> None:
         self._fields, self._mapped, self._key, self._direction = fields, mapped, key, direction
         self._patient, self._from, self._to = patient, sender, receiver
-        self._subject = patient.reference(_name_of(patient))
+        self._subject = patient.reference(name_of(patient))
         self._authored, self._authored_field = fields.date_time("authored")
         self._status, self._flags = self._read_status()
 
@@ -54,19 +52,19 @@ class Referral:
         made.put("intent", "order")
         self._categories(made)
         made.put("code", {"coding": [_REFERRAL], "text": "转诊"})
-        made.put("subject", self._subject, *_source(self._fields.one("patient.name")))
+        made.put("subject", self._subject, *source(self._fields.one("patient.name")))
         self._visit(made)
         occurrence, field = self._fields.date_time("occurrence")
-        made.put("occurrenceDateTime", occurrence, *_source(field))
-        made.put("authoredOn", self._authored, *_source(self._authored_field))
+        made.put("occurrenceDateTime", occurrence, *source(field))
+        made.put("authoredOn", self._authored, *source(self._authored_field))
         requester = self._from.doctor or self._from.institution
         if requester:
-            made.put("requester", requester.reference(_name_of(requester)), self._from.field)
+            made.put("requester", requester.reference(name_of(requester)), self._from.field)
         for performer in (self._to.institution, self._to.department, self._to.doctor):
             if performer:
-                made.add("performer", performer.reference(_name_of(performer)), self._to.field)
+                made.add("performer", performer.reference(name_of(performer)), self._to.field)
         for reason in self._fields.all("reason"):
-            made.add("reasonCode", {"text": reason.text}, *_source(reason))
+            made.add("reasonCode", {"text": reason.text}, *source(reason))
         for condition in reasons:
             made.add("reasonReference", condition.reference())
         for condition in history:
@@ -78,13 +76,13 @@ class Referral:
         number, answered = self._fields.one("number"), self._fields.one("answers")
         system = local_system(self._mapped.source, "referral" if not answers else "return-report")
         if number:
-            made.add("identifier", {"system": system, "value": number.text}, *_source(number))
+            made.add("identifier", {"system": system, "value": number.text}, *source(number))
         if answered:
             identifier = {"system": local_system(self._mapped.source, "referral"), "value": answered.text}
             # A literal reference, not one inside the bundle: the up-referral came, or will come, in another message.
             based_on = {"reference": f"ServiceRequest/{id_of(answers)}", "identifier": identifier}
-            made.add("basedOn", based_on, *_source(answered))
-            made.put("requisition", identifier, *_source(answered))
+            made.add("basedOn", based_on, *source(answered))
+            made.put("requisition", identifier, *source(answered))
 
     def _categories(self, made: Made) -> None:
         made.add("category", {"coding": [_REFERRAL], "text": "双向转诊"})
@@ -95,36 +93,36 @@ class Referral:
         for category in self._fields.all("category"):
             text = texts[0].text if texts else f"{category.title} {category.text}"
             system = codes.system_of(f"{self._fields.layout}.{category.column}")
-            made.add("category", codes.concept(category.text, system, text=text), *_source(category))
+            made.add("category", codes.concept(category.text, system, text=text), *source(category))
         if texts and not self._fields.all("category"):
-            made.add("category", {"text": texts[0].text}, *_source(texts[0]))
+            made.add("category", {"text": texts[0].text}, *source(texts[0]))
 
     def _security(self, made: Made) -> None:
         level = self._fields.one("security")
         if level:
             concept = codes.concept(level.text, codes.system_of(f"{self._fields.layout}.{level.column}"))
-            made.put("meta", concept and {"security": concept["coding"]}, *_source(level))
+            made.put("meta", concept and {"security": concept["coding"]}, *source(level))
 
     def _visit(self, made: Made) -> None:
         """The visit by its number: the visit itself comes by other messages (ADT). A second number becomes a note."""
         for visit in self._fields.all("visit"):
             if "encounter" in made.resource:
-                made.add("note", {"text": visit.sentence}, *_source(visit))
+                made.add("note", {"text": visit.sentence}, *source(visit))
                 continue
             identifier = {"system": local_system(self._mapped.source, visit.column), "value": visit.text}
             encounter = {"type": "Encounter", "identifier": identifier, "display": f"{visit.title} {visit.text}"}
-            made.put("encounter", encounter, *_source(visit))
+            made.put("encounter", encounter, *source(visit))
 
     def _notes(self, made: Made) -> None:
         for note in self._fields.all("note"):
-            made.add("note", {"text": note.sentence}, *_source(note))
+            made.add("note", {"text": note.sentence}, *source(note))
         for note in self._fields.all("note.date"):
             if self._fields.checked(note):
-                made.add("note", {"text": note.sentence}, *_source(note))
+                made.add("note", {"text": note.sentence}, *source(note))
         for note in self._fields.all("note.code"):
             row = self._fields.word(note)
             text = f"{note.sentence} {row[0]}" if row else note.sentence
-            made.add("note", {"text": text}, *_source(note))
+            made.add("note", {"text": text}, *source(note))
 
     def _read_status(self) -> tuple[str, list[Field]]:
         """The gravest status of the flags, and the flags that say it."""
@@ -149,11 +147,11 @@ class Referral:
             if self._status == "entered-in-error":
                 made.put("verificationStatus", {"coding": [{"system": status, "code": "entered-in-error"}]})
             made.add("category", {"text": field.title})
-            made.put("code", {"text": field.text}, *_source(field))
+            made.put("code", {"text": field.text}, *source(field))
             made.put("subject", self._subject)
-            made.put("recordedDate", self._authored, *_source(self._authored_field))
+            made.put("recordedDate", self._authored, *source(self._authored_field))
             if self._from.doctor:
-                made.put("recorder", self._from.doctor.reference(_name_of(self._from.doctor)))
+                made.put("recorder", self._from.doctor.reference(name_of(self._from.doctor)))
             found.append(made)
         return found
 
@@ -168,29 +166,29 @@ class Referral:
         saying = self._flags[0] if self._flags else None
         made.put("status", status, _column(refused or received_field or saying), _line(refused, received_field, saying))
         if refused:
-            made.put("statusReason", {"text": refused.text}, *_source(refused))
+            made.put("statusReason", {"text": refused.text}, *source(refused))
         self._business_status(made)
         made.put("intent", "order")
         made.put("code", {"coding": [_TASK_CODE], "text": "接收转诊"})
         made.put("focus", request.reference())
         made.put("for", self._subject)
         if received:
-            made.put("executionPeriod", {"start": received}, *_source(received_field))
-        made.put("authoredOn", self._authored, *_source(self._authored_field))
+            made.put("executionPeriod", {"start": received}, *source(received_field))
+        made.put("authoredOn", self._authored, *source(self._authored_field))
         if self._from.institution:
-            requester = self._from.institution.reference(_name_of(self._from.institution))
+            requester = self._from.institution.reference(name_of(self._from.institution))
             made.put("requester", requester, self._from.field)
         if self._to.institution:
-            made.put("owner", self._to.institution.reference(_name_of(self._to.institution)), self._to.field)
+            made.put("owner", self._to.institution.reference(name_of(self._to.institution)), self._to.field)
 
     def _business_status(self, made: Made) -> None:
         """The source's own code and word for the state; unknown codes are kept here."""
         words = self._fields.all("status.text")
         for flag in self._flags:
-            row = codes.table(PACKAGE, flag.codes).get(flag.text)
+            row = codes.table(self._fields.package, flag.codes).get(flag.text)
             text = row[1] if row else words[0].text if words else f"{flag.title} {flag.text}"
             system = codes.system_of(f"{self._fields.layout}.{flag.column}")
-            made.put("businessStatus", codes.concept(flag.text, system, text=text), *_source(flag))
+            made.put("businessStatus", codes.concept(flag.text, system, text=text), *source(flag))
             return
 
     # ------------------------------------------------------------------------------------------------- CarePlan
@@ -205,10 +203,10 @@ class Referral:
         made.add("category", {"text": "下一步治疗方案及康复建议"})
         made.put("title", "下一步治疗方案及康复建议")
         made.put("subject", self._subject)
-        made.put("created", self._authored, *_source(self._authored_field))
+        made.put("created", self._authored, *source(self._authored_field))
         author = self._from.doctor or self._from.institution
         if author:
-            made.put("author", author.reference(_name_of(author)), self._from.field)
+            made.put("author", author.reference(name_of(author)), self._from.field)
         for condition in reasons:
             made.add("addresses", condition.reference())
         made.add("supportingInfo", request.reference())
@@ -218,19 +216,7 @@ class Referral:
             detail: Resource = {"status": "not-started", "description": field.text}
             if len(advice) > 1:
                 detail["code"] = {"text": field.title}
-            made.add("activity", {"detail": detail}, *_source(field))
-
-
-def _name_of(made: Made) -> str:
-    name: Any = made.resource.get("name")
-    if isinstance(name, list):
-        return str(name[0].get("text", "")) if name else ""
-    return str(name or "")
-
-
-def _source(field: Field | None) -> tuple[str, int | None]:
-    """Where an element came from, for its Trace: column and line."""
-    return (field.column, field.line) if field else ("", None)
+            made.add("activity", {"detail": detail}, *source(field))
 
 
 def _column(field: Field | None) -> str:
