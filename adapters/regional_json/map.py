@@ -64,7 +64,7 @@ def _referral(fields: Fields, mapped: Mapped, sender: str, direction: str) -> No
 
 
 def name_of(record: Record) -> str:
-    """The sender's own name of a referral, '' for anything else or when it cannot be told: the key its resources have."""
+    """The sender's own name of a referral, as its resources are keyed; '' for anything else, or when it has none."""
     _, _, sender, _, builder = codes.table(PACKAGE, "layouts")[record.layout]
     if builder.partition(" ")[0] != "referral":
         return ""
