@@ -41,6 +41,29 @@ async def test_the_version_of_fhir_may_stand_in_the_media_type(face: Fhir) -> No
     assert done(created, 201)["resourceType"] == "Patient"
 
 
+@pytest.mark.parametrize("version", ["3.0", '"5.0"', "4.3", ""])
+async def test_another_version_of_fhir_in_the_media_type_is_refused(face: Fhir, version: str) -> None:
+    named = f"{FHIR_JSON}; fhirVersion={version}"
+    refused(await face.post("Patient", PATIENT, content_type=named), 415)
+    assert refused(await face.get("metadata", accept=named), 406)["expression"] == ["http.Accept"]
+    refused(await face.get(f"metadata?_format={named}"), 406)
+    done(await face.get("metadata", accept=f"{named}, application/json;q=0.5"))
+
+
+@pytest.mark.parametrize(("mode", "status"), [("normative", 501), ("terminology", 501), ("x", 400), ("", 400)])
+async def test_a_mode_of_the_statement_that_is_not_there_is_refused(face: Fhir, mode: str, status: int) -> None:
+    assert refused(await face.get(f"metadata?mode={mode}"), status)["expression"] == ["mode"]
+    assert done(await face.get("metadata?mode=full"))["resourceType"] == "CapabilityStatement"
+
+
+async def test_types_and_ids_are_compared_with_their_case(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(f"{mark}a", gender="male"), patient(f"{mark}A", gender="female"))
+    assert done(await fhir.get(f"Patient/{mark}a"))["gender"] == "male"
+    assert done(await fhir.get(f"Patient/{mark}A"))["gender"] == "female"
+    assert await fhir.ids(f"Patient?_id={mark}A") == [f"{mark}A"]
+    refused(await fhir.get(f"patient/{mark}a"), 404)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -65,6 +88,42 @@ async def test_writes_answer_with_etag_and_last_modified(fhir: Fhir, mark: str) 
         assert version_of(response) == version
         if response is not updated:
             assert response.headers["last-modified"] == read.headers["last-modified"]
+
+
+async def test_version_and_time_that_a_client_sends_are_not_taken_over(fhir: Fhir, mark: str) -> None:
+    sent = {"versionId": "7", "lastUpdated": "2001-01-01T00:00:00Z"}
+    for response in (
+        await fhir.post("Patient", {**PATIENT, "meta": sent}),
+        await fhir.put(f"Patient/{mark}", patient(mark, meta=sent)),
+    ):
+        meta = done(response, 201)["meta"]
+        assert meta["versionId"] == "1"
+        assert meta["lastUpdated"] > "2024"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "type"),
+    [("", "Patient"), ("return=representation", "Patient"), ("return=OperationOutcome", "OperationOutcome")],
+)
+async def test_a_patch_answers_as_an_update_does(fhir: Fhir, mark: str, prefer: str, type: str) -> None:
+    await fhir.store(patient(mark))
+    change = b'[{"op":"add","path":"/gender","value":"male"}]'
+    response = await fhir.send(
+        "PATCH", f"Patient/{mark}", change, content_type="application/json-patch+json", prefer=prefer
+    )
+    assert (done(response, 200)["resourceType"], version_of(response)) == (type, 2)
+    read = await fhir.get(f"Patient/{mark}")
+    assert response.headers["last-modified"] == read.headers["last-modified"]
+    assert type != "Patient" or response.content == read.content
+
+
+async def test_a_patch_does_not_touch_the_narrative(fhir: Fhir, mark: str) -> None:
+    text = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">gender:  female</div>'}
+    await fhir.store(patient(mark, gender="female", text=text))
+    change = b'[{"op":"replace","path":"/gender","value":"male"}]'
+    done(await fhir.send("PATCH", f"Patient/{mark}", change, content_type="application/json-patch+json"))
+    stored = done(await fhir.get(f"Patient/{mark}"))
+    assert (stored["gender"], stored["text"]) == ("male", text)
 
 
 async def test_a_refused_update_leaves_the_resource_as_it_was(fhir: Fhir, mark: str) -> None:
