@@ -175,6 +175,25 @@ async def test_entries_hold_what_belongs_to_the_type_of_the_bundle(fhir: Fhir, m
     assert set(past) == {"fullUrl", "resource", "request", "response"}
 
 
+COMPARTMENTS = {
+    "Device": ("device", {"resourceType": "Device"}),
+    "Encounter": ("encounter", {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}}),
+    "Patient": ("subject", PATIENT),
+    "Practitioner": ("performer", {"resourceType": "Practitioner"}),
+    "RelatedPerson": ("performer", {"resourceType": "RelatedPerson", "patient": {"reference": "Patient/x"}}),
+}
+
+
+@pytest.mark.parametrize("type", COMPARTMENTS)
+async def test_each_compartment_of_r4_is_searched_by_its_address(fhir: Fhir, mark: str, type: str) -> None:
+    element, focal = COMPARTMENTS[type]
+    to = {"reference": f"{type}/{mark}"}
+    seen = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    inside = {**seen, "id": f"{mark}in", element: [to] if element == "performer" else to}
+    await fhir.store({**focal, "id": mark}, inside, {**seen, "id": f"{mark}out"})
+    assert await fhir.ids(f"{type}/{mark}/Observation") == [f"{mark}in"]
+
+
 # ------------------------------------------------------------------------------------------------------ transactions
 async def test_a_stale_entry_fails_the_transaction(fhir: Fhir, mark: str) -> None:
     await fhir.store(patient(mark))
@@ -208,6 +227,16 @@ async def test_links_that_are_no_text_are_refused(face: Fhir, target: bytes) -> 
     assert refused(await face.post("", raw), 400)["expression"] == ["Bundle.entry[0].resource"]
 
 
+async def test_a_canonical_keeps_the_full_url_of_an_entry(fhir: Fhir) -> None:
+    url = "urn:uuid:4f0a6f1c-6a0e-4c0c-9a53-3c0f6a4f7a12"
+    library = {"resourceType": "Library", "status": "active", "type": {"text": "x"}}
+    measure = {"resourceType": "Measure", "status": "active", "library": [url], "subjectReference": {"reference": url}}
+    answer = done(await fhir.post("", bundle("transaction", post(library, url), post(measure))))
+    made, stored = [one["response"]["location"].partition("/_history")[0] for one in answer["entry"]]
+    found = done(await fhir.get(stored))
+    assert (found["library"], found["subjectReference"]) == ([url], {"reference": made})
+
+
 async def test_an_id_that_is_no_text_is_refused(face: Fhir) -> None:
     raw = b'{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Patient","id":"\xff"},'
     raw += b'"request":{"method":"PUT","url":"Patient?identifier=nobody"}}]}'
@@ -231,3 +260,29 @@ async def test_deletes_come_first_then_creates_then_updates(empty: Fhir, order: 
     done(await empty.post("", bundle("transaction", *(entries[number] for number in order))))
     newest = done(await empty.get("_history?_count=3"))["entry"]
     assert [one["request"]["method"] for one in newest] == ["PUT", "POST", "DELETE"]
+
+
+# -------------------------------------------------------------------------------------------------------- operations
+async def test_an_operation_is_called_on_the_system_a_type_an_instance_and_a_version(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark, meta={"tag": [{"code": mark}]}))
+    for place in ("", "Patient/", f"Patient/{mark}/", f"Patient/{mark}/_history/1/"):
+        (found,) = done(await fhir.get(f"{place}$meta"))["parameter"]
+        assert mark in [tag["code"] for tag in found["valueMeta"]["tag"]], place
+
+
+async def test_get_calls_what_changes_nothing_and_post_alone_what_does(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    assert done(await fhir.get(f"Patient/{mark}/$validate?mode=delete"))["resourceType"] == "OperationOutcome"
+    refused(await fhir.get(f"Patient/{mark}/$meta-add"), 405)
+    refused(await fhir.get("Patient/$validate?resource=x"), 400)  # a resource is no simple parameter
+    assert version_of(await fhir.get(f"Patient/{mark}")) == 1
+
+
+async def test_everything_of_some_types_is_these_types_only(fhir: Fhir, mark: str) -> None:
+    subject = {"reference": f"Patient/{mark}"}
+    condition = {"resourceType": "Condition", "id": mark, "subject": subject}
+    flag = {"resourceType": "Flag", "id": mark, "status": "active", "code": {"text": "x"}, "subject": subject}
+    await fhir.store(patient(mark), condition, flag)
+    for types, expected in (("Condition", ["Condition"]), ("Flag,Patient", ["Flag", "Patient"])):
+        page = done(await fhir.get(f"Patient/{mark}/$everything?_type={types}"))
+        assert sorted(one["resource"]["resourceType"] for one in page["entry"]) == expected
