@@ -3,8 +3,8 @@
     python -m tools.requirements            writes the page anew
     python -m tools.requirements --print    prints it
 
-Columns of a table: id, section (page and anchor of R4), requirement (in our words), level (SHALL, SHOULD, MAY),
-test (file::function), state (done, partial, not), note.
+Columns of a table: id, section (page and anchor of R4, or a word for what we ask ourselves), requirement (in our
+words), level (SHALL, SHOULD, MAY), test (file::function), state (done, partial, not), note.
 """
 
 import argparse
@@ -53,16 +53,18 @@ def page(requirements: list[Requirement]) -> str:
         "",
     ]
     sections = list(dict.fromkeys(r.section for r in requirements))
-    by_section = [
-        (f"[{section}]({SPECIFICATION}{section})", [r for r in requirements if r.section == section])
-        for section in sections
-    ]
+    by_section = [(_linked(section), [r for r in requirements if r.section == section]) for section in sections]
     lines += [*_totals("section", by_section, requirements), "", "## Not done, or in part", ""]
     lines += ["| id | requirement | level | state | note |", "|---|---|---|---|---|"]
     lines += [
         f"| {r.id} | {r.requirement} | {r.level} | {r.state} | {r.note} |" for r in requirements if r.state != "done"
     ]
     return "\n".join(lines) + "\n"
+
+
+def _linked(section: str) -> str:
+    """A page of R4 as a link; what the project asks of itself (tiercare.csv) has a word."""
+    return f"[{section}]({SPECIFICATION}{section})" if ".html" in section else section
 
 
 def _totals(word: str, groups: list[tuple[str, list[Requirement]]], all_rows: list[Requirement]) -> list[str]:

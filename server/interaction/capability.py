@@ -25,7 +25,7 @@ INTERACTIONS = (
     "history-type",
     "search-type",
 )
-WHOLE = ("transaction", "batch", "history-system")
+WHOLE = ("transaction", "batch", "history-system", "search-system")
 FORMATS = ("application/fhir+json", "json", "application/fhir+xml", "xml")
 
 

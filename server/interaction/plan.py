@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.errors import Conflict, Forbidden, Gone, NotFound, Stale, Unprocessable
+from server.errors import Conflict, Forbidden, Gone, NotAllowed, NotFound, Stale, Unprocessable
 from server.interaction.accept import Accepted, Stored
 from server.interaction.api import Api
 from server.interaction.context import Context
@@ -56,7 +56,7 @@ async def plan_update(
 ) -> Planned:
     """An update, or a create under the client's id; `new`: only that.
 
-    Raises Stale, Forbidden, Unprocessable (SUBSETTED).
+    Raises Stale, NotAllowed (update as create is off), Unprocessable (SUBSETTED).
     """
     current = await current_version(api, context, accepted.resource["resourceType"], id)
     return plan_over(api, accepted, id, current, if_match, claim, taken, new)
@@ -87,7 +87,7 @@ def plan_over(
     if stored and stored.says(accepted, draft, id):
         return Planned(None, current)
     if not stored and not api.update_as_create:
-        raise Forbidden(f"{type}/{id} is not known, and this server gives the ids", f"{type}.id")
+        raise NotAllowed(f"{type}/{id} is not known, and this server gives the ids", f"{type}.id")
     write = Write(
         "PUT",
         type,

@@ -34,6 +34,7 @@ XML = Format(
 )
 FORMATS: tuple[Format, ...] = (JSON, XML)
 _BY_NAME = {name: found for found in FORMATS for name in (found.mime, *found.aliases)}
+_VERSION = ("4.0", "4.0.1")  # of the media type parameter fhirVersion
 _ANY = ("*/*", "application/*", "text/html")  # a browser asks for html; it gets JSON
 
 
@@ -42,7 +43,7 @@ def wanted(accept: str, override: str | None) -> Format:
     """The format of the answer: `_format` wins over Accept. Raises NotAcceptable (406)."""
     if override:
         found = _BY_NAME.get(override.replace(" ", "+").split(";")[0].strip().lower())
-        if found is None:
+        if found is None or _of_another_version(override):
             raise NotAcceptable(f"_format={override}: this server writes {_names()}", "_format")
         return found
     if not accept:
@@ -61,9 +62,18 @@ def sent(content_type: str) -> Format:
     if not name:
         raise MediaType(f"a body needs a Content-Type: this server reads {_names()}", "http.Content-Type")
     found = _BY_NAME.get(name)
-    if found is None:
+    if found is None or _of_another_version(content_type):
         raise MediaType(f"Content-Type: {content_type}: this server reads {_names()}", "http.Content-Type")
     return found
+
+
+def _of_another_version(media_type: str) -> bool:
+    """Whether its parameter fhirVersion names a version that is not R4
+    (https://hl7.org/fhir/R4/http.html#version-parameter)."""
+    if "fhirversion" not in media_type.lower():
+        return False
+    named = (piece.partition("=") for piece in media_type.lower().split(";")[1:])
+    return any(name.strip() == "fhirversion" and value.strip(' "') not in _VERSION for name, _, value in named)
 
 
 def _by_preference(accept: str) -> Iterable[str]:
@@ -77,10 +87,10 @@ def _by_preference(accept: str) -> Iterable[str]:
                     quality = float(option[2:])
                 except ValueError:
                     quality = 0.0
-        if quality > 0:
+        if quality > 0 and not _of_another_version(part):
             ranked.append((-quality, place, name))
     return [name for _, _, name in sorted(ranked)]
 
 
 def _names() -> str:
-    return ", ".join(found.mime for found in FORMATS)
+    return ", ".join(found.mime for found in FORMATS) + " of FHIR 4.0"

@@ -111,6 +111,11 @@ def _level(parts: Sequence[str]) -> str:
 
 # ---------------------------------------------------------------------------------------------------- handlers
 async def _metadata(service: Service, request: Request) -> Answer:
+    mode = dict(request.parameters()).get("mode", "full") if request.query else "full"
+    if mode in ("normative", "terminology"):
+        raise NotSupported(f"mode={mode}: this server has the full CapabilityStatement only", "mode")
+    if mode != "full":
+        raise Invalid(f"mode={mode}: has to be full, normative or terminology", "mode")
     base = request.base(service.base_url, service.root)
     body = service.statements.get(base)
     if body is None:

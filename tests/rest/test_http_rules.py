@@ -41,6 +41,29 @@ async def test_the_version_of_fhir_may_stand_in_the_media_type(face: Fhir) -> No
     assert done(created, 201)["resourceType"] == "Patient"
 
 
+@pytest.mark.parametrize("version", ["3.0", '"5.0"', "4.3", ""])
+async def test_another_version_of_fhir_in_the_media_type_is_refused(face: Fhir, version: str) -> None:
+    named = f"{FHIR_JSON}; fhirVersion={version}"
+    refused(await face.post("Patient", PATIENT, content_type=named), 415)
+    assert refused(await face.get("metadata", accept=named), 406)["expression"] == ["http.Accept"]
+    refused(await face.get(f"metadata?_format={named}"), 406)
+    done(await face.get("metadata", accept=f"{named}, application/json;q=0.5"))
+
+
+@pytest.mark.parametrize(("mode", "status"), [("normative", 501), ("terminology", 501), ("x", 400), ("", 400)])
+async def test_a_mode_of_the_statement_that_is_not_there_is_refused(face: Fhir, mode: str, status: int) -> None:
+    assert refused(await face.get(f"metadata?mode={mode}"), status)["expression"] == ["mode"]
+    assert done(await face.get("metadata?mode=full"))["resourceType"] == "CapabilityStatement"
+
+
+async def test_types_and_ids_are_compared_with_their_case(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(f"{mark}a", gender="male"), patient(f"{mark}A", gender="female"))
+    assert done(await fhir.get(f"Patient/{mark}a"))["gender"] == "male"
+    assert done(await fhir.get(f"Patient/{mark}A"))["gender"] == "female"
+    assert await fhir.ids(f"Patient?_id={mark}A") == [f"{mark}A"]
+    refused(await fhir.get(f"patient/{mark}a"), 404)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -65,6 +88,42 @@ async def test_writes_answer_with_etag_and_last_modified(fhir: Fhir, mark: str) 
         assert version_of(response) == version
         if response is not updated:
             assert response.headers["last-modified"] == read.headers["last-modified"]
+
+
+async def test_version_and_time_that_a_client_sends_are_not_taken_over(fhir: Fhir, mark: str) -> None:
+    sent = {"versionId": "7", "lastUpdated": "2001-01-01T00:00:00Z"}
+    for response in (
+        await fhir.post("Patient", {**PATIENT, "meta": sent}),
+        await fhir.put(f"Patient/{mark}", patient(mark, meta=sent)),
+    ):
+        meta = done(response, 201)["meta"]
+        assert meta["versionId"] == "1"
+        assert meta["lastUpdated"] > "2024"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "type"),
+    [("", "Patient"), ("return=representation", "Patient"), ("return=OperationOutcome", "OperationOutcome")],
+)
+async def test_a_patch_answers_as_an_update_does(fhir: Fhir, mark: str, prefer: str, type: str) -> None:
+    await fhir.store(patient(mark))
+    change = b'[{"op":"add","path":"/gender","value":"male"}]'
+    response = await fhir.send(
+        "PATCH", f"Patient/{mark}", change, content_type="application/json-patch+json", prefer=prefer
+    )
+    assert (done(response, 200)["resourceType"], version_of(response)) == (type, 2)
+    read = await fhir.get(f"Patient/{mark}")
+    assert response.headers["last-modified"] == read.headers["last-modified"]
+    assert type != "Patient" or response.content == read.content
+
+
+async def test_a_patch_does_not_touch_the_narrative(fhir: Fhir, mark: str) -> None:
+    text = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">gender:  female</div>'}
+    await fhir.store(patient(mark, gender="female", text=text))
+    change = b'[{"op":"replace","path":"/gender","value":"male"}]'
+    done(await fhir.send("PATCH", f"Patient/{mark}", change, content_type="application/json-patch+json"))
+    stored = done(await fhir.get(f"Patient/{mark}"))
+    assert (stored["gender"], stored["text"]) == ("male", text)
 
 
 async def test_a_refused_update_leaves_the_resource_as_it_was(fhir: Fhir, mark: str) -> None:
@@ -116,6 +175,25 @@ async def test_entries_hold_what_belongs_to_the_type_of_the_bundle(fhir: Fhir, m
     assert set(past) == {"fullUrl", "resource", "request", "response"}
 
 
+COMPARTMENTS = {
+    "Device": ("device", {"resourceType": "Device"}),
+    "Encounter": ("encounter", {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}}),
+    "Patient": ("subject", PATIENT),
+    "Practitioner": ("performer", {"resourceType": "Practitioner"}),
+    "RelatedPerson": ("performer", {"resourceType": "RelatedPerson", "patient": {"reference": "Patient/x"}}),
+}
+
+
+@pytest.mark.parametrize("type", COMPARTMENTS)
+async def test_each_compartment_of_r4_is_searched_by_its_address(fhir: Fhir, mark: str, type: str) -> None:
+    element, focal = COMPARTMENTS[type]
+    to = {"reference": f"{type}/{mark}"}
+    seen = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    inside = {**seen, "id": f"{mark}in", element: [to] if element == "performer" else to}
+    await fhir.store({**focal, "id": mark}, inside, {**seen, "id": f"{mark}out"})
+    assert await fhir.ids(f"{type}/{mark}/Observation") == [f"{mark}in"]
+
+
 # ------------------------------------------------------------------------------------------------------ transactions
 async def test_a_stale_entry_fails_the_transaction(fhir: Fhir, mark: str) -> None:
     await fhir.store(patient(mark))
@@ -149,6 +227,16 @@ async def test_links_that_are_no_text_are_refused(face: Fhir, target: bytes) -> 
     assert refused(await face.post("", raw), 400)["expression"] == ["Bundle.entry[0].resource"]
 
 
+async def test_a_canonical_keeps_the_full_url_of_an_entry(fhir: Fhir) -> None:
+    url = "urn:uuid:4f0a6f1c-6a0e-4c0c-9a53-3c0f6a4f7a12"
+    library = {"resourceType": "Library", "status": "active", "type": {"text": "x"}}
+    measure = {"resourceType": "Measure", "status": "active", "library": [url], "subjectReference": {"reference": url}}
+    answer = done(await fhir.post("", bundle("transaction", post(library, url), post(measure))))
+    made, stored = [one["response"]["location"].partition("/_history")[0] for one in answer["entry"]]
+    found = done(await fhir.get(stored))
+    assert (found["library"], found["subjectReference"]) == ([url], {"reference": made})
+
+
 async def test_an_id_that_is_no_text_is_refused(face: Fhir) -> None:
     raw = b'{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Patient","id":"\xff"},'
     raw += b'"request":{"method":"PUT","url":"Patient?identifier=nobody"}}]}'
@@ -172,3 +260,29 @@ async def test_deletes_come_first_then_creates_then_updates(empty: Fhir, order: 
     done(await empty.post("", bundle("transaction", *(entries[number] for number in order))))
     newest = done(await empty.get("_history?_count=3"))["entry"]
     assert [one["request"]["method"] for one in newest] == ["PUT", "POST", "DELETE"]
+
+
+# -------------------------------------------------------------------------------------------------------- operations
+async def test_an_operation_is_called_on_the_system_a_type_an_instance_and_a_version(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark, meta={"tag": [{"code": mark}]}))
+    for place in ("", "Patient/", f"Patient/{mark}/", f"Patient/{mark}/_history/1/"):
+        (found,) = done(await fhir.get(f"{place}$meta"))["parameter"]
+        assert mark in [tag["code"] for tag in found["valueMeta"]["tag"]], place
+
+
+async def test_get_calls_what_changes_nothing_and_post_alone_what_does(fhir: Fhir, mark: str) -> None:
+    await fhir.store(patient(mark))
+    assert done(await fhir.get(f"Patient/{mark}/$validate?mode=delete"))["resourceType"] == "OperationOutcome"
+    refused(await fhir.get(f"Patient/{mark}/$meta-add"), 405)
+    refused(await fhir.get("Patient/$validate?resource=x"), 400)  # a resource is no simple parameter
+    assert version_of(await fhir.get(f"Patient/{mark}")) == 1
+
+
+async def test_everything_of_some_types_is_these_types_only(fhir: Fhir, mark: str) -> None:
+    subject = {"reference": f"Patient/{mark}"}
+    condition = {"resourceType": "Condition", "id": mark, "subject": subject}
+    flag = {"resourceType": "Flag", "id": mark, "status": "active", "code": {"text": "x"}, "subject": subject}
+    await fhir.store(patient(mark), condition, flag)
+    for types, expected in (("Condition", ["Condition"]), ("Flag,Patient", ["Flag", "Patient"])):
+        page = done(await fhir.get(f"Patient/{mark}/$everything?_type={types}"))
+        assert sorted(one["resource"]["resourceType"] for one in page["entry"]) == expected

@@ -102,7 +102,9 @@ async def test_every_interaction_that_it_lists_is_there_and_no_other(face: Fhir,
         answered = (await face.send(method, path, content, **mime)).status_code
         assert (answered < 300) == (code in listed), code
     system = {interaction["code"] for interaction in statement["rest"][0]["interaction"]}
-    assert system == {"transaction", "batch", "history-system"}
+    assert system == {"transaction", "batch", "history-system", "search-system"}
+    assert (await face.get("?_type=Basic&_count=1")).status_code == 200
+    assert (await face.get("_history?_count=1")).status_code == 200
     assert resource["conditionalDelete"] == "single"
     assert (await face.delete("Basic?_id=x")).status_code == 204
 

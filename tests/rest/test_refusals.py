@@ -293,8 +293,9 @@ async def test_a_body_above_the_limit_is_refused_before_and_while_it_comes(tmp_p
 async def test_ids_by_the_server_only_when_update_as_create_is_off(tmp_path: Path) -> None:
     async with servers.in_process(servers.app_on("", tmp_path, update_as_create=False)) as http:
         fhir = Fhir(http, servers.BASE)
-        issue = refused(await fhir.put("Patient/x", {**PATIENT, "id": "x"}), 403)
-        assert issue["expression"] == ["Patient.id"]
+        response = await fhir.put("Patient/x", {**PATIENT, "id": "x"})
+        assert refused(response, 405)["expression"] == ["Patient.id"]
+        assert "GET" in response.headers["allow"]
         created = await fhir.create(PATIENT)
         done(await fhir.put(f"Patient/{created['id']}", {**created, "active": True}), 200)
         metadata = done(await fhir.get("metadata"))
