@@ -23,7 +23,7 @@ from tests import servers
 from tests.knowledge.expected_list import FILE, Case, Resource, cases, rows, text
 
 SETTING = Setting(ZoneInfo("Asia/Shanghai"), servers.BASE, "content")
-BATCH = 1000  # resources a commit
+BATCH = 200  # resources a commit
 ALL = [case for type in sorted(tables.resource_types()) for case in cases(type)]
 
 
