@@ -83,15 +83,59 @@ def _apart(type: str, parameter: tables.Parameter) -> bool:
     )  # fmt: skip
 
 
-def cases(type: str) -> Iterator[Case]:
-    """The searched rows of a type, each place of a row by itself; values of one type are all different."""
+def cases(type: str) -> list[Case]:
+    """The searched rows of a type, each place of a row by itself; the values of one type are all different."""
+    found: list[tuple[Row, Resource, Resource, str]] = []
     number = 0
     for row in rows_of(type):
-        if row.reason:
-            continue
-        for there, other, asked in _pairs(row, number):
-            number += 2
-            yield Case(row, {**there, "id": f"a{number}"}, {**other, "id": f"b{number}"}, asked or f"a{number}")
+        if not row.reason:
+            for pair in _pairs(row, number):
+                found.append((row, *pair))
+                number += 2
+    return _shared(type, found)
+
+
+def _shared(type: str, found: list[tuple[Row, Resource, Resource, str]]) -> list[Case]:
+    """Cases that are about different elements and parameters share their two resources: writing is what takes time."""
+    groups: list[tuple[set[str], list[tuple[Row, Resource, Resource, str]]]] = []
+    for case in found:
+        touched = {f"?{case[0].code}", *_touched(type, case[1]), *_touched(type, case[2])}
+        for taken, members in groups:
+            if not taken & touched:
+                taken |= touched
+                members.append(case)
+                break
+        else:
+            groups.append((touched, [case]))
+    cases: list[Case] = []
+    for n, (_, members) in enumerate(groups):
+        there = {**_joined(type, [case[1] for case in members]), "id": f"a{n}"}
+        other = {**_joined(type, [case[2] for case in members]), "id": f"b{n}"}
+        cases += [Case(row, there, other, asked or f"a{n}") for row, _, _, asked in members]
+    return cases
+
+
+def _touched(type: str, resource: Resource) -> set[str]:
+    """The elements in which it differs from the minimal resource; of `meta`, which all share, the members."""
+    plain, names = minimal(type), _element_names(type)
+    differ = {key for key in {*resource, *plain} if resource.get(key) != plain.get(key)}
+    return {names[key] for key in differ - {"meta"}} | {f"meta.{key}" for key in resource.get("meta", ())}
+
+
+def _joined(type: str, resources: list[Resource]) -> Resource:
+    whole, names = minimal(type), _element_names(type)
+    for resource in resources:
+        touched = _touched(type, resource)
+        whole = {key: value for key, value in whole.items() if names.get(key) not in touched}
+        whole.update({key: value for key, value in resource.items() if names.get(key) in touched})
+        if "meta" in resource:
+            whole["meta"] = {**whole.get("meta", {}), **resource["meta"]}
+    return whole
+
+
+def _element_names(type: str) -> dict[str, str]:
+    """JSON name -> element: one for all names of a choice."""
+    return {name: element.name for element in tables.node(type) for name in element.json_names}
 
 
 def _pairs(row: Row, number: int) -> Iterator[tuple[Resource, Resource, str]]:
