@@ -63,7 +63,7 @@ async def measured(size: int, rounds: int) -> dict[str, Figure]:
 
 
 async def _figure(app: App, world: World, request: Callable[[World], bytes], rounds: int) -> Figure:
-    pool = [request(world) for _ in range(EACH)]
+    pool = [request(world) for _ in range(EACH if request is not _everything else EACH // 10)]
     best, entries = float("inf"), 0
     for _ in range(rounds):
         bodies = []
@@ -74,7 +74,7 @@ async def _figure(app: App, world: World, request: Callable[[World], bytes], rou
             bodies.append(body)
         best = min(best, time.thread_time() - start)
         entries = sum(len(orjson.loads(body).get("entry", ())) for body in bodies)
-    return Figure(best / EACH * 1e6, entries / EACH, await _leads(app, pool[0]))
+    return Figure(best / len(pool) * 1e6, entries / len(pool), await _leads(app, pool[0]))
 
 
 async def _leads(app: App, request: bytes) -> str:
