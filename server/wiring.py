@@ -36,7 +36,7 @@ def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> Ap
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Service]:
-        async with closing(await open_store(_store_url(settings, relay, writes))) as store:
+        async with closing(await open_store(_store_url(settings, relay, writes), _query_timeout(settings))) as store:
             api = Api(
                 store,
                 Setting(_zone(settings.zone), base_url(settings), _text_search(settings.text_search)),
@@ -61,6 +61,7 @@ def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> Ap
                 _conditional_delete(settings.conditional_delete),
                 OPERATIONS,
                 settings.expunge,
+                settings.explain,
             )
             yield Service(
                 api,
@@ -114,6 +115,12 @@ def _conditional_delete(value: str) -> str:
     if value not in codes:
         raise Invalid(f"the setting conditional_delete is '{value}': one of {', '.join(codes)} is wanted")
     return value
+
+
+def _query_timeout(settings: Settings) -> float:
+    if settings.query_timeout <= 0:
+        raise Invalid(f"the setting query_timeout is {settings.query_timeout}: seconds are wanted, more than 0")
+    return settings.query_timeout
 
 
 def _text_search(value: str) -> str:

@@ -1,8 +1,9 @@
 """The smallest valid instance of every type, made from the tables: required elements only, values invented."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from server.fhirpath.paths import Path
+from server.fhirpath.paths import Path, Step
 from server.model import tables
 
 VALUES: dict[str, Any] = {
@@ -53,18 +54,22 @@ def _bound(type: str, values: tables.ValueSet) -> Any:
 
 def referring(type: str, path: Path, reference: str) -> dict[str, Any]:
     """A minimal resource of the type that has this reference at a path (of a search parameter)."""
-    resource = place = minimal(type)
-    node = type
-    for number, step in enumerate(path.steps, start=1):
+    resource = minimal(type)
+    put_at(resource, type, path.steps, {"reference": reference})
+    return resource
+
+
+def put_at(resource: dict[str, Any], type: str, steps: Sequence[Step], value: Any) -> None:
+    """Puts a value into a resource at the end of the steps; what the way there needs and has not is made, minimal."""
+    place, node = resource, type
+    for number, step in enumerate(steps, start=1):
         element = next(one for one in tables.node(node) if step.key in one.json_names)
         node = element.json_names[step.key]
-        last = number == len(path.steps)
-        value = {"reference": reference} if last else place.get(step.key) or members_of(node)
-        value = value[0] if isinstance(value, list) else value
-        if step.where and not last:
-            value = {**value, step.where[0]: step.where[1]}
+        there = value if number == len(steps) else place.get(step.key) or members_of(node)
+        there = there[0] if isinstance(there, list) else there
+        if step.where:
+            there = {**there, step.where[0]: step.where[1]}
         for name in element.json_names:  # of a choice only one may be there
             place.pop(name, None)
-        place[step.key] = value if element.max == 1 else [value]
-        place = value
-    return resource
+        place[step.key] = there if element.max == 1 else [there]
+        place = there

@@ -8,14 +8,17 @@ and a deletion as visible as the version before it.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import orjson
 
+from server.errors import NotSupported
 from server.interaction.context import Context
 from server.keys import All, Any, Backlinked, Change, Linked, Not, Page, Select, Test, Version
 from server.search.index import index
 from server.search.kinds.kind import Setting
 from server.search.match import matches
+from server.store.explained import EXPLAINS, Explained, Explains
 from server.store.port import Store
 
 _LINES = 2000  # of the change sequence, read in one go
@@ -42,6 +45,13 @@ class Records:
 
     async def count(self, type: str, test: Test) -> int:
         return await self._store.count(type, self._with_filter(type, test))
+
+    async def explain(self, select: Select) -> Explained:
+        """How the store answers a select. Raises NotSupported on one that does not say."""
+        if EXPLAINS not in self._store.abilities:
+            raise NotSupported(f"the store {self._store.name} does not explain its searches", "_explain")
+        explaining = cast(Explains, self._store)
+        return await explaining.explain(replace(select, test=self._with_filter(select.type, select.test)))
 
     async def history(
         self, type: str | None, id: str | None, before: int | None, limit: int, since: int = 0

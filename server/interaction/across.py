@@ -16,7 +16,7 @@ from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.include import included
 from server.interaction.paging import seal, unseal
-from server.interaction.search import Found, joined, page_size
+from server.interaction.search import Found, joined, page_size, total_of
 from server.interaction.terminology import setting_of
 from server.keys import All, Any, Ids, Link, Select, Stamped, Test, Version
 from server.model import tables
@@ -69,6 +69,8 @@ async def search_across(api: Api, context: Context, parameters: Parameters, with
     plain = [pair for pair in rest if pair not in includes]
     setting = await setting_of(api, context, parameters)
     queries = [parse(type, plain, setting, lenient=context.lenient) for type in types]
+    if queries[0].explain:
+        raise NotSupported("'_explain' tells the plan of a search in one type", "_explain")
     if within is not None:
         for query in queries:
             query.tests.append(within.test(query.type))
@@ -85,8 +87,8 @@ async def search_across(api: Api, context: Context, parameters: Parameters, with
     total = None
     if onward is None and after is None:
         total = len(hits)
-    elif first.total == "accurate":
-        total = await _count(records, queries)
+    else:
+        total = await total_of(first, lambda: _count(records, queries))
     asked = [include.read(_owner(value, types), name, value) for name, value in includes]
     more = await included(api, records, asked, hits)
     following = f"{CURSOR}={seal(api.page_key, scope, onward)}" if onward is not None else ""

@@ -29,6 +29,7 @@ class Api:
     conditional_delete: str = "single"  # not-supported | single | multiple
     operations: Sequence[Operation] = ()
     expunge: bool = False  # whether $expunge may remove versions
+    explain: bool = False  # whether a search with _explain=true shows its plan
     started: int = field(default_factory=lambda: time.time_ns() // 1_000_000)  # milliseconds since 1970
 
     def records(self, context: Context) -> Records:

@@ -61,10 +61,7 @@ def _whole_or_subset(item: Item, version: Version) -> bytes:
 
 async def _get_search(api: Api, context: Context, item: Item) -> bytes:
     found = await search(api, context, item.type, parameters_of(item))
-    body = bundles.searchset(
-        found.hits, found.included, found.total, {"self": found.self, "next": found.next}, context.base
-    )
-    return bundles.response_entry("200 OK", resource=body)
+    return bundles.response_entry("200 OK", resource=found.body(context.base))
 
 
 async def _get_history(api: Api, context: Context, item: Item) -> bytes:

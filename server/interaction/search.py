@@ -1,14 +1,19 @@
 """search (https://hl7.org/fhir/R4/http.html#search): hits, totals and page links."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from server.errors import Issue, NotSupported, TooCostly
+from server.interaction.access import Records
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.include import included
 from server.interaction.paging import seal, unseal
 from server.interaction.terminology import setting_of
-from server.keys import Test, Version
+from server.keys import Select, Test, Version
+from server.model.bundle import searchset
+from server.model.outcome import operation_outcome
 from server.search.query import CURSOR, Parameters, Query, check_size, parse
 
 
@@ -21,6 +26,12 @@ class Found:
     total: int | None
     self: str
     next: str
+    plan: bytes = b""  # an OperationOutcome, in place of everything else (`_explain`)
+
+    def body(self, base: str) -> bytes:
+        """The answer."""
+        links = {"self": self.self, "next": self.next}
+        return self.plan or searchset(self.hits, self.included, self.total, links, base)
 
 
 async def search(
@@ -40,6 +51,8 @@ async def search(
     own = urlencode(query.used, safe=":/,|$")  # what page links are sealed with
     shown = urlencode([*query.used, *query.shown], safe=":/,|$") if query.shown else own
     select = query.select(page_size(api, query))
+    if query.explain:
+        return Found([], [], None, joined(link, shown), "", await _plan(api, records, select))
     if query.summary == "count" or query.count == 0:
         return Found([], [], await records.count(type, select.test), joined(link, shown), "")
     if query.cursor:
@@ -48,8 +61,8 @@ async def search(
     total = None
     if page.next is None and not query.cursor:
         total = len(page.versions)
-    elif query.total == "accurate":
-        total = await records.count(type, select.test)
+    else:
+        total = await total_of(query, lambda: records.count(type, select.test))
     onward = ""
     if page.next is not None:
         cursor = seal(api.page_key, f"{place}?{own}", page.next)
@@ -61,6 +74,26 @@ async def search(
         hits = [query.subset.cut(hit) for hit in hits]
         more = [query.subset.cut(one, included=True) for one in more]
     return Found(hits, more, total, joined(link, here), onward)
+
+
+async def total_of(query: Query, count: Callable[[], Awaitable[int]]) -> int | None:
+    """`_total`: an estimate is exact too, and left out where counting would take too long."""
+    if query.total not in ("accurate", "estimate"):
+        return None
+    try:
+        return await count()
+    except TooCostly:
+        if query.total == "accurate":
+            raise
+        return None
+
+
+async def _plan(api: Api, records: Records, select: Select) -> bytes:
+    """Raises NotSupported where searches are not explained: a plan tells of the whole store."""
+    if not api.explain:
+        raise NotSupported("'_explain' is switched off on this server (setting explain)", "_explain")
+    said = [f"store: {api.store.name}", *(await records.explain(select)).lines()]
+    return operation_outcome([Issue("informational", line, severity="information") for line in said])
 
 
 def page_size(api: Api, query: Query) -> int:

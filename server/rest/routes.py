@@ -251,8 +251,7 @@ async def _found(service: Service, request: Request, parameters: list[tuple[str,
             found = await search(service.api, context, type, parameters, within, f"{owner}/{id}")
         case _:
             found = await search_across(service.api, context, parameters)
-    links = {"self": found.self, "next": found.next}
-    return Answer(200, [], bundle.searchset(found.hits, found.included, found.total, links, context.base))
+    return Answer(200, [], found.body(context.base))
 
 
 async def _history(service: Service, request: Request) -> Answer:

@@ -45,6 +45,7 @@ class Query:
     cursor: str = ""
     includes: list[include.Include] = field(default_factory=list)
     total: str = ""  # none | estimate | accurate
+    explain: bool = False  # the plan in place of the hits
     summary: str = ""  # a value of _summary
     subset: Subset | None = None  # of _summary and _elements: what is shown of each resource
     used: list[tuple[str, str]] = field(default_factory=list)  # parameters that took effect: the self link
@@ -276,6 +277,13 @@ def _summary(query: Query, name: str, value: str, _: Setting) -> None:
     query.summary = value  # model/subset.py reads it together with _elements
 
 
+def _explain(query: Query, name: str, value: str, _: Setting) -> None:
+    _plain(name)
+    if value not in ("true", "false"):
+        raise Invalid(f"{name} is true or false, not '{value}'", name)
+    query.explain = value == "true"
+
+
 def _elements(query: Query, name: str, value: str, _: Setting) -> None:
     _plain(name)
 
@@ -316,5 +324,6 @@ _CONTROLS: dict[str, Control] = {
     "_content": _words,
     "_filter": _filter,
     "_elements": _elements,
+    "_explain": _explain,
     CURSOR: _cursor,
 }

@@ -7,10 +7,20 @@ A backend is one folder beside this file, opened by entry point (`tiercare.store
 from collections.abc import Sequence
 from typing import Protocol
 
+from server.errors import TooCostly
 from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
 
+QUERY_TIMEOUT = 10.0  # seconds a search or a count may take, when nothing else is said
 MULTI_PROCESS = "multi-process"  # several server processes may write one store
 PLANS = "plans"  # plan tests (index used, no sort in memory) mean something on this backend
+
+
+def out_of_time(seconds: float) -> TooCostly:
+    """What a read that took longer than it may is answered with."""
+    return TooCostly(
+        f"the query took longer than {seconds:g} s (query_timeout): narrow it, or ask for fewer at a time",
+        code="timeout",
+    )
 
 
 class Store(Protocol):

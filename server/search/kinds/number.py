@@ -36,6 +36,14 @@ def _number(value: Any, _: str, __: Setting, add: Add) -> None:
     add(("", "", at, at))
 
 
+def _range(value: Any, _: str, __: Setting, add: Add) -> None:
+    """A Range by its numbers, open where an end is missing (RiskAssessment.prediction.probabilityRange)."""
+    low, high = ((value.get(end) or {}).get("value") for end in ("low", "high"))
+    if low is not None or high is not None:
+        ends = LEAST if low is None else place(low), MOST if high is None else place(high)
+        add(("", "", min(ends), max(ends)))  # stores rely on low <= high
+
+
 def split_prefix(value: str) -> tuple[str, str]:
     """`ge5.4` -> (`ge`, `5.4`); without a prefix `eq`."""
     return (value[:2], value[2:]) if value[:2] in _PREFIXES else ("eq", value)
@@ -89,4 +97,6 @@ def _test(asked_for: Asked, _: Setting) -> Test:
     return Span(asked_for.param, bounds(prefix, number, half))
 
 
-NUMBER = Kind(SPAN, dict.fromkeys(("decimal", "integer", "positiveInt", "unsignedInt"), _number), _test)
+NUMBER = Kind(
+    SPAN, {**dict.fromkeys(("decimal", "integer", "positiveInt", "unsignedInt"), _number), "Range": _range}, _test
+)

@@ -29,9 +29,10 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from server.errors import Invalid, TooCostly, Unavailable
+from server.errors import Invalid, Unavailable
 from server.store.mongo.documents import VERSION, bind
 from server.store.mongo.limits import ADMIN, READ, SELECTION, WIRE
+from server.store.port import out_of_time
 
 Document = dict[str, Any]
 _STAND_INS = ("secantusVersion", "ferretdb")  # buildInfo of servers that speak the protocol but plan otherwise
@@ -94,7 +95,7 @@ def reaching(seconds: float | None = None) -> Iterator[None]:
     except ConnectionFailure as lost:
         raise Unavailable(f"the MongoDB server does not answer: {lost}") from lost
     except ExecutionTimeout as late:
-        raise TooCostly(f"the query took longer than {seconds:.0f} s: narrow it", code="timeout") from late
+        raise out_of_time(seconds) from late
 
 
 # ------------------------------------------------------------------------------------------------ connecting

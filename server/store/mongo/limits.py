@@ -14,6 +14,7 @@ HEARTBEAT = 0.5  # seconds between renewals: how far the feed of one process lag
 BACKOFF = 0.002  # seconds of the first pause after a clash; doubled each time, with jitter
 BACKOFF_MOST = 0.1  # seconds
 JOINED = 1000  # resources that one step of a chain or of a _has may carry to the next
+FEW = 200  # rows of a leading criterion that an explained search counts
 CONTAINS = 200  # characters of a `contains` text: it becomes a regular expression
 WIRE = 21  # MongoDB 7.0
 WIRE_CLIENT_BULK = 25  # MongoDB 8.0: one command for all collections of a transaction

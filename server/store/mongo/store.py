@@ -8,15 +8,19 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import orjson
+
 from server.errors import Unavailable
 from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
+from server.store.explained import EXPLAINS, Explained, shape
 from server.store.mongo import index, plan
 from server.store.mongo.commit import Committer
 from server.store.mongo.connection import Connection, connect, reaching
 from server.store.mongo.joins import Joins
+from server.store.mongo.limits import FEW
 from server.store.mongo.translate import cursor_at, filter_of, keys_of, phases
 from server.store.mongo.writers import Writers
-from server.store.port import MULTI_PROCESS, PLANS
+from server.store.port import MULTI_PROCESS, PLANS, QUERY_TIMEOUT
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -28,9 +32,10 @@ class MongoStore:
 
     name = "mongodb"
 
-    def __init__(self, connection: Connection, writers: Writers) -> None:
-        self.abilities = frozenset({MULTI_PROCESS, PLANS} if connection.plans else {MULTI_PROCESS})
+    def __init__(self, connection: Connection, writers: Writers, query_timeout: float = QUERY_TIMEOUT) -> None:
+        self.abilities = frozenset({MULTI_PROCESS, EXPLAINS, *({PLANS} if connection.plans else ())})
         self._connection = connection
+        self._most = query_timeout
         self._writers = writers
         self._committer = Committer(connection, writers)
         self._res = connection.documents["res"]._get_collection()
@@ -90,7 +95,7 @@ class MongoStore:
         hits: dict[str, Document] = {}
         wanted = select.limit + 1  # one more tells whether there is a next page
         columns = {**_HIT, **{key.path: 1 for key in keys_of(select) if key.path not in ("_id", "u")}}
-        with reaching():
+        with reaching(self._most):
             test = await self._joins.resolved(select.test, select.type)
             for stages in phases(replace(select, test=test)):
                 # a resource that is written between two phases may stand in both: the first one counts
@@ -102,6 +107,18 @@ class MongoStore:
         versions = [_version(select.type, hit["_id"].partition("/")[2], hit) for hit in page]
         return Page(versions, cursor_at(select, page[-1]) if page and len(hits) > select.limit else None)
 
+    async def explain(self, select: Select) -> Explained:
+        """The server's own plan is left out: it repeats the values."""
+        self._check_open()
+        with reaching(self._most):
+            test = await self._joins.resolved(select.test, select.type)
+            where = filter_of(select.type, test)
+            lead = next(iter(where))
+            rows = None if lead == "t" else await self._res.count_documents({lead: where[lead]}, limit=FEW + 1)
+        stages = [shape(stages) for stages in phases(replace(select, test=test))]
+        statement = orjson.dumps(stages).decode()
+        return Explained("" if lead == "t" else f"{lead} {shape(where[lead])}", rows, FEW, statement, [])
+
     async def _run(self, stages: list[Document], most: int) -> list[Document]:
         """All in one batch: a second round trip costs more than the hits."""
         async with await self._res.aggregate(stages, batchSize=most) as found:
@@ -109,7 +126,7 @@ class MongoStore:
 
     async def count(self, type: str, test: Test) -> int:
         self._check_open()
-        with reaching():
+        with reaching(self._most):
             plain = await self._joins.resolved(test, type)
             return int(await self._res.count_documents(filter_of(type, plain)))
 
@@ -123,7 +140,7 @@ class MongoStore:
             where, order = {"rid": f"{type}/{id}"}, ("v", -1)  # the same order: a resource's stamps grow
         if before is not None:
             where["u"] = {"$lt": before}
-        with reaching():
+        with reaching(self._most):
             async with self._hist.find(where, {**_HIT, "rid": 1}, sort=[order], limit=limit) as found:
                 return [_version(*_type_and_id(document), document) async for document in found]
 
@@ -172,7 +189,7 @@ def _version(type: str, id: str, document: Document) -> Version:
     return Version(type, id, int(document["v"]), int(document["u"]), document["m"], document["b"])
 
 
-async def open_mongo(url: str) -> MongoStore:
+async def open_mongo(url: str, query_timeout: float = QUERY_TIMEOUT) -> MongoStore:
     """`mongodb://host:port/database[?options]`: a replica set or sharded cluster, MongoDB 7.0 or later.
 
     Raises Invalid with a sentence to act on, Unavailable when nothing answers.
@@ -184,4 +201,4 @@ async def open_mongo(url: str) -> MongoStore:
     except BaseException:
         await connection.close()
         raise
-    return MongoStore(connection, writers)
+    return MongoStore(connection, writers, query_timeout)

@@ -67,7 +67,7 @@ class Drivers:
         possible = [(driver, i) for i, test in enumerate(tests) for driver in self._drivers(test, type)]
         best: tuple[int, Driver, int] | None = None
         for driver, i in possible:
-            n = self._count(driver, FEW + 1 if best is None else best[0])
+            n = self.count(driver, FEW + 1 if best is None else best[0])
             if n <= FEW and (best is None or n < best[0]):
                 best = (n, driver, i)
             if best and best[0] <= 1:
@@ -79,7 +79,7 @@ class Drivers:
                 return Choice(driver, False, All(tuple(t for j, t in enumerate(tests) if j != i)))
         return Choice(None, False, All(tests))
 
-    def _count(self, driver: Driver, limit: int) -> int:
+    def count(self, driver: Driver, limit: int) -> int:
         text = f"SELECT count(*) FROM (SELECT 1 FROM {driver.source} WHERE {driver.where} LIMIT ?)"
         sql = self.whole(Sql(text, [*driver.args, limit]))
         return int(self._db.execute(sql.text, sql.args).fetchone()[0])

@@ -1,7 +1,7 @@
 """The embedded store: one SQLite file, one writing process, reads in the event loop of each worker (design rule 5).
 
 A point read costs 15 microseconds, so it needs no thread. A read that turns out to be long is stopped after
-LOOP_BUDGET seconds and run again in a thread, under QUERY_LIMIT: the event loop is never held by one query.
+LOOP_BUDGET seconds and run again in a thread, under the query timeout: the event loop is never held by one query.
 """
 
 import asyncio
@@ -17,14 +17,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from server.errors import Invalid, TooCostly
 from server.keys import Adoption, Change, Holding, Page, Reentry, Removal, Select, Test, Version, Write
-from server.store.port import MULTI_PROCESS
+from server.store.explained import EXPLAINS, Explained, criterion
+from server.store.port import MULTI_PROCESS, QUERY_TIMEOUT, out_of_time
 from server.store.sqlite import schema
+from server.store.sqlite.drivers import FEW
 from server.store.sqlite.owner import Owner, Writing
 from server.store.sqlite.translate import Translator
 from server.store.sqlite.words import SharedWords, Words
 
 LOOP_BUDGET = 0.025  # seconds a read may hold the event loop
-QUERY_LIMIT = 10.0  # seconds a read may take at all
 _OPS = 2_000  # SQLite instructions between two looks at the clock
 
 FILE = "tiercare.sqlite"
@@ -72,8 +73,15 @@ class _Reader:
 class SqliteStore:
     name = "sqlite"
 
-    def __init__(self, path: Path, writing: Writing, words: Words, abilities: frozenset[str] = frozenset()) -> None:
-        self.path, self.abilities = path, abilities
+    def __init__(
+        self,
+        path: Path,
+        writing: Writing,
+        words: Words,
+        abilities: frozenset[str] = frozenset(),
+        query_timeout: float = QUERY_TIMEOUT,
+    ) -> None:
+        self.path, self.abilities, self._most = path, abilities | {EXPLAINS}, query_timeout
         self._writer, self._words = writing, words
         self._reader = _Reader(path, words)
         self._local = threading.local()
@@ -81,22 +89,22 @@ class SqliteStore:
         self._threads = ThreadPoolExecutor(2, "tiercare-read")
 
     async def _read(self, work: Callable[[_Reader], T]) -> T:
-        """On the loop while it is short, else again in a thread; TooCostly past QUERY_LIMIT."""
+        """On the loop while it is short, else again in a thread; TooCostly past the query timeout."""
         try:
-            return self._reader.run(work, LOOP_BUDGET)
+            return self._reader.run(work, min(LOOP_BUDGET, self._most))
         except TimeoutError:
             pass
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._slowly, work)
         except TimeoutError as late:
-            raise TooCostly(f"the query took longer than {QUERY_LIMIT:.0f} s: narrow it", code="timeout") from late
+            raise out_of_time(self._most) from late
 
     def _slowly(self, work: Callable[[_Reader], T]) -> T:
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
             reader = self._local.reader = _Reader(self.path, self._words)
             self._slow_readers.append(reader)
-        return reader.run(work, QUERY_LIMIT)
+        return reader.run(work, self._most)
 
     # -------------------------------------------------------------------------------------------- the port
     async def get(self, type: str, id: str, version: int | None = None) -> Version | None:
@@ -132,6 +140,15 @@ class SqliteStore:
         def work(reader: _Reader) -> int:
             sql = reader.translator.count(type, test)
             return int(reader.db.execute(sql.text, sql.args).fetchone()[0])
+
+        return await self._read(work)
+
+    async def explain(self, select: Select) -> Explained:
+        def work(reader: _Reader) -> Explained:
+            sql = reader.translator.select(select)
+            lead, rows = reader.translator.lead(select)
+            steps = reader.db.execute(f"EXPLAIN QUERY PLAN {sql.text}", sql.args).fetchall()
+            return Explained(criterion(lead) if lead else "", rows, FEW, sql.text, [step[3] for step in steps])
 
         return await self._read(work)
 
@@ -202,7 +219,7 @@ class SqliteStore:
         self._writer.release()
 
 
-async def open_sqlite(url: str) -> SqliteStore:
+async def open_sqlite(url: str, query_timeout: float = QUERY_TIMEOUT) -> SqliteStore:
     """`sqlite:///absolute/folder` or `sqlite:relative/folder`: the file is tiercare.sqlite in that folder.
 
     Options: `mode=rw` refuses a folder without one. Between the workers of one server, `relay=PATH` writes and takes
@@ -217,11 +234,13 @@ async def open_sqlite(url: str) -> SqliteStore:
         if "join" in options:
             from server.store.sqlite.forward import Forwarder  # most servers have one process and forward nothing
 
-            return SqliteStore(path, Forwarder(options["join"]), SharedWords(), frozenset({MULTI_PROCESS}))
+            return SqliteStore(
+                path, Forwarder(options["join"]), SharedWords(), frozenset({MULTI_PROCESS}), query_timeout
+            )
         folder.mkdir(parents=True, exist_ok=True)
         owner = Owner(path)
         if "relay" in options:
             await owner.relay(options["relay"])
-        return SqliteStore(path, owner, owner.words)
+        return SqliteStore(path, owner, owner.words, query_timeout=query_timeout)
     except (OSError, sqlite3.Error) as error:
         raise Invalid(f"cannot keep data in {folder}: {error}") from error

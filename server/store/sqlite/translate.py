@@ -6,7 +6,7 @@ import sqlite3
 from server.errors import Invalid
 from server.keys import SPAN, TERM, TEXT, All, Cursor, Select, Sort, Span, Test
 from server.store.sqlite.criteria import TABLE, Args, Sql, conjuncts
-from server.store.sqlite.drivers import Driver, Drivers
+from server.store.sqlite.drivers import FEW, Driver, Drivers
 from server.store.sqlite.words import Words
 
 
@@ -32,6 +32,15 @@ class Translator:
         self._drivers.forget()
         source = self.candidates(type, test)
         return self._drivers.whole(Sql(f"SELECT count(DISTINCT a.rid) {source.text}", source.args))
+
+    def lead(self, select: Select) -> tuple[Test | None, int | None]:
+        """What leads the select and how many rows it has, counted up to FEW + 1; None: the type is walked."""
+        choice = self._drivers.choose(select.test, self.type_number(select.type))
+        if choice.driver is None:
+            return None, None
+        left = conjuncts(choice.rest)
+        leading = tuple(test for test in conjuncts(select.test) if test not in left)
+        return (leading[0] if len(leading) == 1 else All(leading)), self._drivers.count(choice.driver, FEW + 1)
 
     def select(self, select: Select) -> Sql:
         """Rows (id, ver, stamp, method, body, rid, sort values…), at most limit + 1 of them."""
