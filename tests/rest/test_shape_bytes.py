@@ -134,7 +134,7 @@ async def test_not_modified_names_what_the_answer_depends_on(filled: Fhir) -> No
 # -------------------------------------------------------------------------------------------------------------- in
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip"])
 async def test_a_gzipped_body_is_stored_as_it_was_before(face: Fhir, coding: str) -> None:
-    stored = done(await face.post("Patient", gzip.compress(BODY), content_encoding=coding), 201)
+    stored = done(await face.post("Patient", gzip.compress(BODY, mtime=0), content_encoding=coding), 201)
     assert stored["active"] is True
 
 
@@ -150,13 +150,13 @@ async def test_gzipped_forms_and_transactions_are_read(face: Fhir) -> None:
     [
         (BODY, "br", 415, "http.Content-Encoding"),
         (BODY, "deflate", 415, "http.Content-Encoding"),
-        (gzip.compress(gzip.compress(BODY)), "gzip, gzip", 415, "http.Content-Encoding"),
+        (gzip.compress(gzip.compress(BODY, mtime=0), mtime=0), "gzip, gzip", 415, "http.Content-Encoding"),
         (BODY, "gzip", 400, "http.body"),
         (zlib.compress(BODY), "gzip", 400, "http.body"),
-        (gzip.compress(BODY)[:-4], "gzip", 400, "http.body"),
-        (gzip.compress(BODY) + b"x", "gzip", 400, "http.body"),
-        (gzip.compress(BODY) * 2, "gzip", 400, "http.body"),
-        (gzip.compress(b"[" * (52428800 + 1)), "gzip", 413, "http.body"),
+        (gzip.compress(BODY, mtime=0)[:-4], "gzip", 400, "http.body"),
+        (gzip.compress(BODY, mtime=0) + b"x", "gzip", 400, "http.body"),
+        (gzip.compress(BODY, mtime=0) * 2, "gzip", 400, "http.body"),
+        (gzip.compress(b"[" * (52428800 + 1), mtime=0), "gzip", 413, "http.body"),
     ],
 )
 async def test_a_coded_body_that_cannot_be_read_is_refused(
