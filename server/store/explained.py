@@ -10,7 +10,7 @@ EXPLAINS = "explains"
 
 
 class Explained(NamedTuple):
-    """leads: the criterion whose rows are the candidates, '' when the whole type is walked. rows: how many it has,
+    """leads: the criterion whose rows are the candidates, '' when none is. rows: how many it has,
     counted up to `counted`. statement: as the store reads it, values left out. steps: the store's own plan, if it
     says one."""
 
@@ -24,7 +24,11 @@ class Explained(NamedTuple):
         """One sentence each."""
         more = "more than " if self.rows is not None and self.rows > self.counted else ""
         rows = "" if self.rows is None else f", {more}{min(self.rows, self.counted)} rows"
-        leading = f"leading criterion: {self.leads}{rows}" if self.leads else "no criterion leads: the type is walked"
+        leading = (
+            f"leading criterion: {self.leads}{rows}"
+            if self.leads
+            else "no criterion leads: all are walked in their order"
+        )
         return [leading, f"statement: {self.statement}", *(f"step: {step}" for step in self.steps)]
 
 
