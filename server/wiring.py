@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from server.errors import Invalid
 from server.interaction.accept import Stored
 from server.interaction.api import Api
+from server.interaction.keeping import keeping
 from server.interaction.limits import Limits
 from server.operations.registry import OPERATIONS
 from server.rest.app import App
@@ -62,16 +63,17 @@ def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> Ap
                 OPERATIONS,
                 settings.expunge,
             )
-            yield Service(
-                api,
-                version("tiercare"),
-                settings.body_max_bytes,
-                settings.base_url.rstrip("/"),
-                ROOT,
-                started=now(),
-                gzip_min_bytes=settings.gzip_min_bytes,
-                body_timeout=settings.body_timeout,
-            )
+            async with keeping(api):
+                yield Service(
+                    api,
+                    version("tiercare"),
+                    settings.body_max_bytes,
+                    settings.base_url.rstrip("/"),
+                    ROOT,
+                    started=now(),
+                    gzip_min_bytes=settings.gzip_min_bytes,
+                    body_timeout=settings.body_timeout,
+                )
 
     return App(opening, ROOT)
 
