@@ -13,6 +13,8 @@ from server.interaction.accept import Stored
 from server.interaction.api import Api
 from server.interaction.keeping import keeping
 from server.interaction.limits import Limits
+from server.interaction.reindex_everything import reindex_everything
+from server.interaction.reindex_task import State
 from server.operations.registry import OPERATIONS
 from server.rest.app import App
 from server.rest.routes import Service, now
@@ -76,6 +78,15 @@ def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> Ap
                 )
 
     return App(opening, ROOT)
+
+
+async def reindex_store(settings: Settings, show: Show) -> State:
+    """Every resource of a store indexed anew (interaction/reindex_everything.py)."""
+    setting = Setting(_zone(settings.zone), base_url(settings), _text_search(settings.text_search))
+    url = _store_url(settings, "", True)
+    kept = f"{url}?mode=rw" if urlsplit(url).scheme == "sqlite" else url  # a store is not made on the way
+    async with closing(await open_store(kept)) as store:
+        return await reindex_everything(Api(store, setting), show)
 
 
 async def copy_store(settings: Settings, source: str, target: str, show: Show) -> Copied:

@@ -134,7 +134,7 @@ async def plan_delete(api: Api, context: Context, type: str, id: str, if_match: 
 def plan_removal(api: Api, seen: Version, if_match: int | None = None) -> Planned:
     """The deletion of a living version as it was found: nothing is deleted if it changes meanwhile. Raises Stale."""
     _check_match(seen.type, seen.id, seen, if_match)
-    if owned(seen.type, seen.body):
+    if owned(seen.type, seen.id):
         raise Forbidden(f"Task/{seen.id} is the state of a reindex and kept by the server", "Task")
     before = Stored(seen.body).entries(api.setting)
     return Planned(Write("DELETE", seen.type, seen.id, None, expect=seen.version, before=before))
@@ -171,7 +171,7 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
 async def current_version(api: Api, context: Context, type: str, id: str) -> Version | None:
     """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
     current, hidden = await api.records(context).look(type, id)
-    if current is not None and owned(type, current.body):
+    if owned(type, id):
         raise Forbidden(f"Task/{id} is the state of a reindex and kept by the server", "Task")
     if hidden or (type == "OperationDefinition" and any(one.id == id for one in api.operations)):
         raise Forbidden(f"{type}/{id} may not be written", type)

@@ -68,21 +68,33 @@ async def reentries(api: Api, definitions: Definitions, versions: Sequence[Versi
     return found
 
 
+async def whole(api: Api, versions: Sequence[Version]) -> list[Reentry]:
+    """All entries anew, whatever is there; without what older versions were found by."""
+    found = []
+    for version in versions:
+        await asyncio.sleep(0)
+        now = index(orjson.loads(version.body), api.setting)
+        older = await _older(api, 0, version)
+        past = {entry for body in older for entry in index(orjson.loads(body), api.setting)}.difference(now)
+        found.append(Reentry(version.type, version.id, version.version, list(past), now))
+    return found
+
+
 async def difference(api: Api, definitions: Definitions, versions: Sequence[Version]) -> list[Version]:
     """The resources of which the store's index has something missing or left behind, as they are now.
 
     Of each resource whether it has a value at all, and that no past value is there; of SAMPLE each value too.
     """
-    wrong: dict[str, Version] = {}
-    for _ in range(2):  # one that was written while it was looked at is looked at again
+    wrong: list[Version] = []
+    while versions:  # one that was written while it was looked at is looked at again
+        seen = {version.id: version.version for version in versions}
         expected = {version.id: await _entries(api, definitions, version) for version in versions}
-        ids = await _unlike(api, versions[0].type, expected) if versions else set()
+        ids = await _unlike(api, versions[0].type, expected)
         again = [await api.store.get(version.type, version.id) for version in versions if version.id in ids]
-        versions = [one for one in again if one is not None and not one.deleted]
-        wrong = {one.id: one for one in versions}
-        if not wrong:
-            break
-    return list(wrong.values())
+        living = [one for one in again if one is not None and not one.deleted]
+        wrong += [one for one in living if one.version == seen[one.id]]
+        versions = [one for one in living if one.version != seen[one.id]]
+    return wrong
 
 
 async def _unlike(api: Api, type: str, expected: dict[str, _Entries]) -> set[str]:
@@ -132,7 +144,7 @@ async def _entries(api: Api, definitions: Definitions, version: Version) -> _Ent
     await asyncio.sleep(0)  # requests go between two resources
     plain, added = _split(version.body, api.setting)
     past: set[Entry] = set()
-    bodies = [version.body, *await _older(api, definitions, version)]
+    bodies = [version.body, *await _older(api, definitions.first, version)]
     for extra in definitions.extras():
         setting = replace(api.setting, extra=extra)
         for body in bodies:
@@ -147,16 +159,16 @@ def _split(body: bytes, setting: Setting) -> tuple[frozenset[Entry], frozenset[E
     return plain, frozenset(index(resource, setting)) - plain if setting.extra else frozenset()
 
 
-async def _older(api: Api, definitions: Definitions, version: Version) -> list[bytes]:
-    """Bodies that were current at some time since the SearchParameter came: their entries may be there still."""
+async def _older(api: Api, first: int, version: Version) -> list[bytes]:
+    """Bodies that were current at some time since the stamp `first`: their entries may be there still."""
     found: list[bytes] = []
     stamp, number = version.stamp, version.version
-    while number > 1 and stamp >= definitions.first:
+    while number > 1 and stamp >= first:
         older = await api.store.history(version.type, version.id, stamp, PAST)
         for one in older:
             found += [one.body] if one.body else []
             stamp, number = one.stamp, one.version
-            if stamp < definitions.first:
+            if stamp < first:
                 break
         if len(older) < PAST:
             break

@@ -14,7 +14,8 @@ from server.interaction.accept import Stored, accept
 from server.interaction.api import Api
 from server.keys import Cursor, Select, StaleWrite, Term, Version, Write, instant, stamp_of
 
-SYSTEM, CODE, PREFIX = "https://tiercare.example/fhir/CodeSystem/jobs", "reindex", "reindex-"
+SYSTEM, CODE = "https://tiercare.example/fhir/CodeSystem/jobs", "reindex"
+PREFIX, EVERYTHING = "reindex-", "reindex.everything"  # ids of Task that clients cannot write
 WALK, FOLLOW, CHECK, DONE, FAILED = "walk", "follow", "check", "done", "failed"
 LEASE = 5.0  # seconds without a sign of life after which another process goes on
 
@@ -58,27 +59,26 @@ class Job:
 
 def task_id(parameter: str) -> str:
     """Of the SearchParameter with this id; an id may be as long as a Task's own may be."""
-    named = parameter or "everything"
-    short = named if len(PREFIX) + len(named) <= 64 else hashlib.sha256(named.encode()).hexdigest()[:40]
-    return f"{PREFIX}{short}"
+    if not parameter:
+        return EVERYTHING
+    fits = len(PREFIX) + len(parameter) <= 64
+    return PREFIX + (parameter if fits else hashlib.sha256(parameter.encode()).hexdigest())[:56]
 
 
-def owned(type: str, body: bytes) -> bool:
-    """Whether a stored resource is such a Task, which clients do not write."""
-    return type == "Task" and SYSTEM.encode() in body and read(body) is not None
+def owned(type: str, id: str) -> bool:
+    """Whether it is, or would be, such a Task."""
+    return type == "Task" and (id.startswith(PREFIX) or id == EVERYTHING)
 
 
-def read(body: bytes) -> State | None:
-    """None for any other Task."""
-    task = orjson.loads(body)
-    codings = task.get("code", {}).get("coding", ())
-    if not any(one.get("system") == SYSTEM and one.get("code") == CODE for one in codings):
+def read(task: Version) -> State | None:
+    """None for a Task that is not the server's."""
+    if not owned("Task", task.id) or not task.body:
         return None
-    for one in task.get("input", ()):
-        if one["type"].get("text") == "place":
-            state = orjson.loads(one["valueString"])
-            return State(**{**state, "cursor": tuple(state["cursor"]) if state["cursor"] is not None else None})
-    return None
+    found = [one for one in orjson.loads(task.body).get("input", ()) if one["type"].get("text") == "place"]
+    if not found:
+        return None
+    state = orjson.loads(found[0]["valueString"])
+    return State(**{**state, "cursor": None if state["cursor"] is None else tuple(state["cursor"])})
 
 
 async def jobs(api: Api) -> dict[str, Job]:
@@ -88,7 +88,7 @@ async def jobs(api: Api) -> dict[str, Job]:
     while select is not None:
         page = await api.store.select(select)
         for version in page.versions:
-            state = read(version.body)
+            state = read(version)
             if state is not None:
                 found[state.parameter] = Job(version, state)
         select = replace(select, after=page.next) if page.next is not None else None

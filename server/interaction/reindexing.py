@@ -14,7 +14,7 @@ from server.interaction.api import Api
 from server.interaction.parameters import SETTLE, defined
 from server.interaction.reentry import Definitions, difference, reentries
 from server.interaction.reindex_task import CHECK, DONE, FAILED, FOLLOW, WALK, Job, State
-from server.keys import All, Select, Version, stamp_of
+from server.keys import All, Reentry, Select, Version, milliseconds_of, stamp_of
 
 BATCH = 100
 FEED = 1000  # lines of the change sequence read at once
@@ -44,14 +44,14 @@ class Reindex:
             await steps[self.job.state.phase]()
 
     async def _walk(self) -> None:
+        """When all processes write by the change: what is written from then on needs no second look."""
+        await asyncio.sleep(max(0.0, milliseconds_of(self.definitions.stamp) / 1000 + SETTLE - time.time()))
         async for versions in self._pages():
             await self._reenter(versions)
         await self._save(phase=FOLLOW, type="", cursor=None, feed=self.definitions.stamp)
 
     async def _follow(self) -> None:
-        """Processes that had not seen the change yet wrote without it: they have by now, and all of that is redone."""
-        settled = self.definitions.stamp
-        await asyncio.sleep(max(0.0, (settled >> 22) / 1000 + SETTLE - time.time()))
+        """What was written since the change once more: a process may have been halted between plan and commit."""
         end = stamp_of(tasks.now())
         while lines := await self.api.store.changes(self.job.state.feed, FEED):
             names = {(line.type, line.id): None for line in lines if line.type in self.types}
@@ -101,7 +101,7 @@ class Reindex:
     async def _reenter(self, versions: Sequence[Version]) -> None:
         """Writes their entries; those that were written meanwhile are taken again as they are now."""
         while versions:
-            wanted = await reentries(self.api, self.definitions, versions)
+            wanted = await self._wanted(versions)
             done = await self.api.store.reindex(wanted) if wanted else 0
             self._count(done)
             if done == len(wanted):
@@ -109,6 +109,9 @@ class Reindex:
             tried = {(one.type, one.id): one.version for one in wanted}
             found = [await self.api.store.get(type, id) for type, id in tried]
             versions = [v for v in found if v and not v.deleted and v.version != tried[v.type, v.id]]
+
+    async def _wanted(self, versions: Sequence[Version]) -> list[Reentry]:
+        return await reentries(self.api, self.definitions, versions)
 
     def _count(self, done: int) -> None:
         self.job = Job(self.job.task, replace(self.job.state, indexed=self.job.state.indexed + done))
