@@ -15,6 +15,7 @@ from server.fhirpath.paths import Path, Step, Unsupported, alternatives, compile
 from server.keys import LINK, PART, TERM, All, Entry, Link, Span, Term, Test, Text, Together
 from server.keys import Any as AnyOf
 from server.model import tables
+from server.search.definitions import Extra, parameters
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Asked, Extract, Kind, Setting, Value, split
 
@@ -38,10 +39,13 @@ class Place(NamedTuple):
     parts: tuple[Part, ...]
 
 
-@functools.cache
-def places(type: str, code: str) -> tuple[Place, ...]:
+def places(type: str, code: str, extra: Extra) -> tuple[Place, ...]:
     """The places of a composite parameter. Raises Unsupported, naming what cannot be indexed."""
-    parameter = tables.search_parameters(type)[code]
+    return _places(type, parameters(type, extra)[code])
+
+
+@functools.lru_cache(512)
+def _places(type: str, parameter: tables.Parameter) -> tuple[Place, ...]:
     return tuple(_place(type, alternative, parameter) for alternative in alternatives(parameter.expression))
 
 
@@ -113,7 +117,8 @@ def _part(type: str, place: str, node: str, expressions: Sequence[str], kind: st
 def entries(resource: dict[str, Any], setting: Setting) -> list[Entry]:
     """The parts of all occurrences in a resource."""
     found: list[Entry] = []
-    for place in _indexed(resource["resourceType"]):
+    type = resource["resourceType"]
+    for place in _indexed(type, setting.extra.get(type, ())):
         for number, occurrence in enumerate(_walk([resource], place.steps)):
             for part in place.parts:
                 values: list[Value] = []
@@ -127,29 +132,29 @@ def entries(resource: dict[str, Any], setting: Setting) -> list[Entry]:
     return found
 
 
-@functools.cache
-def _indexed(type: str) -> tuple[Place, ...]:
+@functools.lru_cache(512)
+def _indexed(type: str, added: tuple[tables.Parameter, ...]) -> tuple[Place, ...]:
     """The repeating places of a type with the parts of all its composites, each once."""
     parts: dict[tuple[str, tuple[str, ...]], dict[str, Part]] = {}
-    for code, parameter in tables.search_parameters(type).items():
+    for parameter in parameters(type, {type: added}).values():
         if parameter.kind == "composite":
-            for place in _possible(type, code):
+            for place in _possible(type, parameter):
                 if place.steps:
                     parts.setdefault((place.name, place.steps), {}).update((one.param, one) for one in place.parts)
     return tuple(Place(name, steps, tuple(found.values())) for (name, steps), found in parts.items())
 
 
-def _possible(type: str, code: str) -> tuple[Place, ...]:
+def _possible(type: str, parameter: tables.Parameter) -> tuple[Place, ...]:
     try:
-        return places(type, code)
+        return _places(type, parameter)
     except Unsupported:
         return ()
 
 
-def why_not(type: str, code: str) -> str:
+def why_not(type: str, code: str, extra: Extra) -> str:
     """Why a composite cannot be searched for; '' when it can."""
     try:
-        places(type, code)
+        places(type, code, extra)
     except Unsupported as error:
         return f"the composite is not supported: {error}"
     return ""
@@ -166,9 +171,9 @@ def _walk(nodes: Sequence[Any], keys: Sequence[str]) -> list[Any]:
 def test(type: str, code: str, asked: Asked, setting: Setting) -> Test:
     """`a$b` as a test: at one of the places, all components. Raises Invalid."""
     values = split(asked.value, "$")
-    found = places(type, code)
+    found = places(type, code, setting.extra)
     if len(values) != len(found[0].parts):
-        names = "$".join(component.code for component in tables.search_parameters(type)[code].components)
+        names = "$".join(component.code for component in parameters(type, setting.extra)[code].components)
         raise Invalid(f"'{asked.value}' is not a value of '{code}': expected {names}", asked.name)
     tests: list[Test] = []
     for place in found:
