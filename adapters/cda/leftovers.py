@@ -27,7 +27,7 @@ _FIXED = {
 }
 """Elements whose content is the same in every document of an edition, or only says how the document is built."""
 
-_STRUCTURAL = {"ASSERTION", "CONC", "SEV", "ASSERT", "CONCERN", "445518008", "33999-4", "82606-5", "48767-8"}
+_STRUCTURAL = {"ASSERTION", "CONC", "SEV", "ASSERT", "CONCERN", "445518008", "33999-4", "82606-5", "48767-8", "48765-2"}
 """Codes that are the same in every statement of their template: how it is built (HL7 v3 ActCode), or the name of the
 element of its parent that its value is (age at onset, status, criticality, comment)."""
 
