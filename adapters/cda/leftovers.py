@@ -49,7 +49,8 @@ def report(work: Conversion) -> None:
         if kept:
             counted.listed.append((node.path, node.line, kept))
             continue
-        where = "kept in the section's text" if node.path.startswith("component/") else "kept in the raw document"
+        told = node.path.startswith("component/") and not work.consolidated
+        where = "kept in the section's text" if told else "kept in the raw document"
         words = " ".join(said.split())[:_TEXT_MAX]
         counted.listed.append((node.path, node.line, f"no rule for {node.name} = {words}"))
         text = f"no rule for {node.name} = {words}: {where}"
