@@ -1,4 +1,4 @@
-"""CDA documents (WS/T 500-2016, WS/T 483, the 2011-12 regional edition) -> FHIR: the adapter's face."""
+"""CDA documents (WS/T 500-2016, WS/T 483, the 2011-12 regional edition, C-CDA) -> FHIR: the adapter's face."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ class CdaAdapter:
 
     name = "cda"
     version = "2.0"
-    title = "CDA R2 共享文档 (WS/T 500, WS/T 483, 2011-12 区域版)"
+    title = "CDA R2 共享文档 (WS/T 500, WS/T 483, 2011-12 区域版, C-CDA)"
 
     def recognises(self, content: bytes, name: str) -> bool:
         return _parse.recognises(content, name)

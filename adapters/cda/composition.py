@@ -49,7 +49,7 @@ def composition(work: Conversion, root: Node, sections: list[Section], extra: li
     for node in root.named("relatedDocument"):
         made.add("relatesTo", _relation(work, node), node.path, node.line)
     for section in sections:
-        made.add("section", _section(section), section.node.path, section.node.line)
+        made.add("section", _section(section, consolidated=work.consolidated), section.node.path, section.node.line)
     if extra:
         text = {"status": "generated", "div": _list(work)}
         made.add("section", {"title": "基本信息", "text": text, "entry": extra})
@@ -141,15 +141,15 @@ def _relation(work: Conversion, node: Node) -> Resource | None:
     return {"code": code, "targetIdentifier": target} if target and code else None
 
 
-def _section(section: Section) -> Resource:
+def _section(section: Section, *, consolidated: bool) -> Resource:
     result: Resource = {"title": section.title}
     if section.concept:
         result["code"] = {**section.concept, "text": section.title}
-    result["text"] = narrative(section.node)
+    result["text"] = narrative(section.node, consolidated=consolidated)
     if section.entries:
         result["entry"] = section.entries
     if section.sections:
-        result["section"] = [_section(child) for child in section.sections]
+        result["section"] = [_section(child, consolidated=consolidated) for child in section.sections]
     return result
 
 

@@ -27,7 +27,7 @@ _FIXED = {
 }
 """Elements whose content is the same in every document of an edition, or only says how the document is built."""
 
-_STRUCTURAL = {"ASSERTION", "CONC", "SEV", "ASSERT", "CONCERN", "445518008", "33999-4", "82606-5", "48767-8"}
+_STRUCTURAL = {"ASSERTION", "CONC", "SEV", "ASSERT", "CONCERN", "445518008", "33999-4", "82606-5", "48767-8", "48765-2"}
 """Codes that are the same in every statement of their template: how it is built (HL7 v3 ActCode), or the name of the
 element of its parent that its value is (age at onset, status, criticality, comment)."""
 
@@ -49,7 +49,8 @@ def report(work: Conversion) -> None:
         if kept:
             counted.listed.append((node.path, node.line, kept))
             continue
-        where = "kept in the section's text" if node.path.startswith("component/") else "kept in the raw document"
+        told = node.path.startswith("component/") and not work.consolidated
+        where = "kept in the section's text" if told else "kept in the raw document"
         words = " ".join(said.split())[:_TEXT_MAX]
         counted.listed.append((node.path, node.line, f"no rule for {node.name} = {words}"))
         text = f"no rule for {node.name} = {words}: {where}"

@@ -16,7 +16,7 @@ from adapters.cda.section import Section, sections_of
 from adapters.cda.statements import convert_section
 from adapters.cda.tables import document_type, real
 from adapters.contract import Mapped, Resource
-from adapters.kit.resource import id_of, reference
+from adapters.kit.resource import Made, id_of, reference
 
 _UNKNOWN = "unknown-source"
 
@@ -33,7 +33,7 @@ def map_document(document: Document) -> Mapped:
     if subject is None:
         return _done(work)
     work.mapped.subject = subject.key
-    _participants(work, root)
+    _participants(work, root, subject)
     for node in root.named("participant"):
         if node.get("typeCode") in ("NOT", "IND", ""):
             patient.contact(work, subject, node)
@@ -139,7 +139,7 @@ def _when(work: Conversion, root: Node) -> None:
 
 
 # ----------------------------------------------------------------------------------------- participants
-def _participants(work: Conversion, root: Node) -> None:
+def _participants(work: Conversion, root: Node, subject: Made) -> None:
     for name in ("versionNumber", "languageCode"):
         work.use(root.child(name))
     custodian = root.find("custodian/assignedCustodian/representedCustodianOrganization")
@@ -165,7 +165,9 @@ def _participants(work: Conversion, root: Node) -> None:
             work.asking = (node, who, next((place for place in places if place), None))
     provider = root.find("recordTarget/patientRole/providerOrganization")
     if provider is not None and work.consolidated:
-        work.custodian = work.custodian or organization(work, provider)
+        keeper = organization(work, provider)
+        work.custodian = work.custodian or keeper
+        subject.put("managingOrganization", keeper, provider.path, provider.line)
     elif provider is not None and work.custodian is None:
         for level in chain(work, provider):
             if level.level == "institution":

@@ -36,10 +36,16 @@ _LINKS = {"entryRelationship", "component", "entry"}
 _DATA = ("value", "extension", "displayName", "code", "literal")
 
 
-def narrative(section: Node) -> Resource:
-    """Narrative of a section without its subsections. status `generated` when the source gave no text of its own."""
+def narrative(section: Node, *, consolidated: bool = False) -> Resource:
+    """Narrative of a section without its subsections. status `generated` when the source gave no text of its own.
+
+    In C-CDA the author attests the text and vouches that it says all the entries say (R2.1, 1.1): there it stays as it
+    is, and statements are told only where the author wrote none.
+    """
     text = section.child("text")
     own = _own(text) if text is not None else ""
+    if own and consolidated:
+        return {"status": "additional", "div": f'<div xmlns="{_XHTML}">{own}</div>'}
     rows = "".join(_statement(node) for entry in section.named("entry") for node in entry.children)
     content = own + (f"<ul>{rows}</ul>" if rows else "")
     return {

@@ -115,30 +115,34 @@ def _tree(text: str, parsed: Parsed) -> Node | None:
         why = f"the root element is {_local(element)}, not ClinicalDocument"
         parsed.problems.append(Problem("fatal", "structure", why, line=_line(element)))
         return None
-    return _node(element, "ClinicalDocument")
+    return _node(element, "ClinicalDocument", "ClinicalDocument")
 
 
-def _node(element: etree._Element, path: str) -> Node:
-    """The plain tree of an element. The depth is bounded by libxml2 (256 without huge_tree)."""
-    attributes = {str(name): str(value) for name, value in element.items()}
-    if attributes and any(name[0] == "{" for name in attributes):
-        attributes = {_attribute(name): value for name, value in attributes.items()}
-    node = Node(_local(element), attributes, element.text or "", element.tail or "", _line(element), path)
-    children = [(child, _local(child)) for child in element if isinstance(child.tag, str)]
-    if not children:
+def _node(element: etree._Element, path: str, name: str) -> Node:
+    """The plain tree of an element: comments and instructions are gone already, so every child is an element. The
+    depth is bounded by libxml2 (256 without huge_tree)."""
+    attributes: dict[str, str] = dict(element.attrib)  # type: ignore[arg-type]  # bytes only in the stubs
+    for key in attributes:
+        if key[0] == "{":
+            attributes = {_attribute(name): value for name, value in attributes.items()}
+            break
+    node = Node(name, attributes, element.text or "", element.tail or "", _line(element), path)
+    names = [_NAMES.get(child.tag) or _local(child) for child in element]
+    if not names:
         return node
-    total: dict[str, int] = {}
-    for _, name in children:
-        total[name] = total.get(name, 0) + 1
-    seen: dict[str, int] = {}
     base = "" if path == "ClinicalDocument" else f"{path}/"
     append = node.children.append
-    for child, name in children:
-        if total[name] == 1:
-            append(_node(child, base + name))
+    if len(set(names)) == len(names):
+        for child, own in zip(element, names, strict=True):
+            append(_node(child, base + own, own))
+        return node
+    seen: dict[str, int] = {}
+    for child, own in zip(element, names, strict=True):
+        if names.count(own) == 1:
+            append(_node(child, base + own, own))
         else:
-            number = seen[name] = seen.get(name, 0) + 1
-            append(_node(child, f"{base}{name}[{number}]"))
+            number = seen[own] = seen.get(own, 0) + 1
+            append(_node(child, f"{base}{own}[{number}]", own))
     return node
 
 

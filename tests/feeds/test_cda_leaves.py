@@ -120,7 +120,12 @@ def test_explain_prints_the_counts_of_a_document(tmp_path: Path) -> None:
     file.write_bytes(EVERY["ccd"])
     command = [sys.executable, "-c", "from adapters.commands import convert; import typer; typer.run(convert)"]
     done = subprocess.run(
-        [*command, str(file), "--explain"], capture_output=True, text=True, timeout=60, check=True, encoding="utf-8"
+        [*command, str(file), "--adapter", "cda", "--explain"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        encoding="utf-8",
     )
     leaves = convert_one(EVERY["ccd"]).mapped.leaves  # type: ignore[union-attr]
     assert leaves is not None

@@ -10,6 +10,8 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from adapters.cda import ADAPTER
+from adapters.wire import to_json
+from tests.client import Fhir
 from tests.feeds.cases.cda_builder import convert_one, counts, one, transaction
 
 FOLDERS = ("cda-wst500", "cda-regional-2011", "ccda")
@@ -72,3 +74,10 @@ def test_the_same_document_twice_is_the_same_transaction() -> None:
     for file in expected():
         content = (root / file).read_bytes()
         assert transaction(convert_one(content)) == transaction(convert_one(content)), file
+
+
+async def test_a_server_takes_every_document_of_the_samples(fhir: Fhir) -> None:
+    root = samples()
+    for file in expected():
+        answer = await fhir.post("", to_json(convert_one((root / file).read_bytes()).transaction))
+        assert answer.status_code == 200, f"{file}: {answer.text[:500]}"

@@ -10,6 +10,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from adapters.cda import tables
 from adapters.wire import to_json
 from server.validation.structure import check
+from tests.client import Fhir
 from tests.feeds.cases.cda_builder import (
     convert_one,
     document,
@@ -50,6 +51,12 @@ def test_a_documents_resources_are_valid_for_the_server_and_for_fhir_resources(n
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_converts_without_a_warning(name: str) -> None:
     assert [p.text for p in convert_one(EVERY[name]).problems if p.severity != "information"] == []
+
+
+async def test_a_server_takes_every_document(fhir: Fhir) -> None:
+    for name in NAMES:
+        answer = await fhir.post("", to_json(convert_one(EVERY[name]).transaction))
+        assert answer.status_code == 200, f"{name}: {answer.text[:500]}"
 
 
 def test_every_kind_of_document_of_the_standards_has_a_row() -> None:

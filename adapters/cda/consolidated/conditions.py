@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from adapters.cda.consolidated.fields import Row, authored, coded, fill, low_of, word
-from adapters.cda.consolidated.templates import claims
+from adapters.cda.consolidated.templates import part
 from adapters.cda.conversion import Conversion
 from adapters.cda.record import Node
 from adapters.cda.section import Section
@@ -23,10 +23,12 @@ _PROBLEM = (
 _ALLERGY = (Row("id", "identifier", "identifiers"), Row("text", "note", "note"))
 
 
-def inner(node: Node) -> Iterator[Node]:
-    """The statements one link below."""
+def inner(node: Node) -> Iterator[tuple[str, Node]]:
+    """(template, statement) of the statements one link below."""
     for link in node.named("entryRelationship", "component"):
-        yield from (child for child in link.children if child.name in ("observation", "act", "organizer"))
+        for child in link.children:
+            if child.name in ("observation", "act", "organizer"):
+                yield part(child, link.get("typeCode")), child
 
 
 def read(work: Conversion, node: Node) -> Node | None:
@@ -51,10 +53,10 @@ def problem(work: Conversion, section: Section, node: Node, above: Node | None, 
     made.add("category", _category(section, node, part_of))
     made.add("category", work.concept(node.child("code")), node.path, node.line)
     made.put("code", concept, f"{node.path}/value", node.line)
-    for detail in inner(node):
-        if claims(detail, _SEVERITY) and "severity" not in made.resource:
+    for kind, detail in inner(node):
+        if kind == _SEVERITY and "severity" not in made.resource:
             made.put("severity", work.concept(read(work, detail)), detail.path, detail.line)
-        elif claims(detail, _AGE) and "onsetDateTime" not in made.resource and "onsetAge" not in made.resource:
+        elif kind == _AGE and "onsetDateTime" not in made.resource and "onsetAge" not in made.resource:
             made.put("onsetAge", age(read(work, detail)), detail.path, detail.line)
             if "onsetAge" in made.resource:
                 work.use(detail.child("value"))
@@ -74,9 +76,9 @@ def allergy(work: Conversion, section: Section, node: Node, above: Node | None, 
     made.put("clinicalStatus", _clinical(work, "allergyintolerance-clinical", node, above, ended=ended))
     made.put("verificationStatus", _coding("allergyintolerance-verification", "refuted" if refuted else "confirmed"))
     value = node.child("value")
-    kind, category = f"{word('allergy-type', value.get('code') if value is not None else '')} ".split(" ")[:2]
-    if kind:
-        made.put("type", kind, f"{node.path}/value", node.line)
+    type_, category = f"{word('allergy-type', value.get('code') if value is not None else '')} ".split(" ")[:2]
+    if type_:
+        made.put("type", type_, f"{node.path}/value", node.line)
         made.add("category", category, f"{node.path}/value", node.line)
     substance = node.find("participant/participantRole/playingEntity")
     if substance is not None:
@@ -84,7 +86,7 @@ def allergy(work: Conversion, section: Section, node: Node, above: Node | None, 
     agent = substance.child("code") if substance is not None else None
     name = work.text(substance.child("name")) if substance is not None else ""
     concept = work.concept(agent, name if agent is not None and not agent.get("displayName") else "")
-    if concept is not None and value is not None and kind:
+    if concept is not None and value is not None and type_:
         work.use(value)
     if concept is None:
         concept = work.concept(value) if not name else {"text": name}
@@ -92,8 +94,8 @@ def allergy(work: Conversion, section: Section, node: Node, above: Node | None, 
     made.put("patient", work.patient)
     if work.encounter is not None:
         made.put("encounter", work.encounter.reference())
-    for detail in inner(node):
-        _allergy_detail(work, made, detail)
+    for kind, detail in inner(node):
+        _allergy_detail(work, made, kind, detail)
     authored(work, made, node, "recorder", "recordedDate")
     if above is not None:
         _concern(work, made, above)
@@ -109,12 +111,10 @@ def age(value: Node | None) -> Resource | None:
 
 
 # ------------------------------------------------------------------------------------------------------- parts
-def _allergy_detail(work: Conversion, made: Made, node: Node) -> None:
-    code = node.child("code")
-    number = code.get("code") if code is not None else ""
-    if claims(node, "22.4.9"):
+def _allergy_detail(work: Conversion, made: Made, kind: str, node: Node) -> None:
+    if kind == "22.4.9":
         made.add("reaction", _reaction(work, node), node.path, node.line)
-    elif (claims(node, "22.4.145") or number == "82606-5") and "criticality" not in made.resource:
+    elif kind == "22.4.145" and "criticality" not in made.resource:
         value = node.child("value")
         found = word("criticality", value.get("code")) if value is not None else ""
         if found:
@@ -133,8 +133,8 @@ def _reaction(work: Conversion, node: Node) -> Resource | None:
     result: Resource = {"manifestation": [manifestation]}
     if onset:
         result["onset"] = onset
-    for detail in inner(node):
-        if claims(detail, _SEVERITY) and "severity" not in result:
+    for kind, detail in inner(node):
+        if kind == _SEVERITY and "severity" not in result:
             graded = detail.child("value")
             found = word("severity", graded.get("code")) if graded is not None else ""
             if found:
@@ -157,9 +157,8 @@ def _times(work: Conversion, made: Made, node: Node) -> bool:
 
 def _clinical(work: Conversion, system: str, node: Node, above: Node | None, *, ended: bool) -> Resource:
     """By the status observation, else the end, else the concern's own status."""
-    for detail in inner(node):
-        code = detail.child("code")
-        if claims(detail, _STATUS, "22.4.28") or (code is not None and code.get("code") == "33999-4"):
+    for kind, detail in inner(node):
+        if kind in (_STATUS, "22.4.28"):
             value = detail.child("value")
             found = word("clinical", value.get("code")) if value is not None else ""
             if found and not (ended and found == "active"):

@@ -32,7 +32,7 @@ def convert_section(work: Conversion, section: Section) -> None:
 
 def convert(work: Conversion, section: Section, node: Node, above: Node | None, part_of: Made | None) -> list[Resource]:
     """References to what a statement and all below it became. A statement that a rule has used is not taken again."""
-    rule = "" if work.used(node) else rule_of(node, section.code)
+    rule = "" if work.used(node) else rule_of(node, section.code if part_of is None else "")
     if not rule and not work.used(node):
         return []
     made = _RULES[rule](work, section, node, above, part_of) if rule else None

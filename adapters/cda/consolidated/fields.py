@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from adapters.cda.contacts import address, person_name, telecom
 from adapters.cda.conversion import Conversion
 from adapters.cda.participants import organization, practitioner
 from adapters.cda.record import TYPE, Node
@@ -80,8 +81,28 @@ def who(work: Conversion, node: Node) -> tuple[Resource | None, Resource | None]
         work.use(entity)
         person = person or practitioner(work, entity)
         for one in entity.named("representedOrganization"):
-            place = place or organization(work, one)
+            found = organization(work, one)
+            place = place or found
+    for entity in node.named("relatedEntity"):
+        person = person or _relative(work, entity)
     return person, place
+
+
+def _relative(work: Conversion, node: Node) -> Resource | None:
+    """RelatedPerson of a relative who told something; None for one without a name."""
+    name = person_name(work, node.find("relatedPerson/name"))
+    if name is None:
+        return None
+    work.use(node, node.child("relatedPerson"))
+    made = work.made("RelatedPerson", node)
+    made.put("patient", work.patient)
+    made.add("relationship", work.concept(node.child("code")), node.path, node.line)
+    made.add("name", name, node.path, node.line)
+    for one in node.named("telecom"):
+        made.add("telecom", telecom(work, one), one.path, one.line)
+    for one in node.named("addr"):
+        made.add("address", address(work, one), one.path, one.line)
+    return made.reference(str(name["text"]))
 
 
 def authored(work: Conversion, made: Made, node: Node, person: str, when: str) -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from adapters.cda.consolidated.fields import Row, authored, coded, fill, low_of, status, type_of, word
-from adapters.cda.consolidated.templates import claims
+from adapters.cda.consolidated.templates import claims, part
 from adapters.cda.conversion import Conversion
 from adapters.cda.participants import organization
 from adapters.cda.record import Node
@@ -119,7 +119,7 @@ def immunization(work: Conversion, section: Section, node: Node, above: Node | N
         made.put("lotNumber", work.text(lot), node.path, node.line)
         made.put("manufacturer", _manufacturer(work, product), product.path, product.line)
     for detail in node.all("entryRelationship/observation"):
-        if refused and claims(detail, "22.4.53") and "statusReason" not in made.resource:
+        if refused and part(detail) in ("", "22.4.53") and "statusReason" not in made.resource:
             work.use(detail)
             made.put("statusReason", work.concept(detail.child("code")), detail.path, detail.line)
     dose = node.child("repeatNumber")

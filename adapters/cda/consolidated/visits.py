@@ -3,7 +3,7 @@
 from adapters.cda.consolidated.conditions import age, read
 from adapters.cda.consolidated.fields import Row, coded, fill, low_of, who, word
 from adapters.cda.consolidated.procedures import location
-from adapters.cda.consolidated.templates import claims
+from adapters.cda.consolidated.templates import part
 from adapters.cda.contacts import person_name
 from adapters.cda.conversion import Conversion
 from adapters.cda.participants import organization
@@ -95,13 +95,13 @@ def _disease(work: Conversion, made: Made, node: Node) -> Resource | None:
         made.add("identifier", work.identifier(one), one.path, one.line)
     result: Resource = {"code": concept}
     for detail in node.all("entryRelationship/observation"):
-        if claims(detail, "22.4.31"):
+        if part(detail) == "22.4.31":
             value = detail.child("value")
             onset = age(value)
             if onset is not None:
                 work.use(read(work, detail))
                 result["onsetAge"] = onset
-        elif claims(detail, "22.4.47"):
+        elif part(detail) == "22.4.47":
             outcome = work.concept(read(work, detail))
             if outcome is not None:
                 result["outcome"] = outcome
