@@ -108,7 +108,11 @@ def main() -> None:
     own = {command.name or _name(command.callback) for command in app.registered_commands}
     if len(sys.argv) < 2 or sys.argv[1] not in own:  # others are loaded only when they may be meant: serve starts fast
         for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
-            app.command(point.name)(point.load())
+            found = point.load()
+            if isinstance(found, typer.Typer):  # a command with commands of its own
+                app.add_typer(found, name=point.name)
+            else:
+                app.command(point.name)(found)
     try:
         app()
     except TiercareError as error:

@@ -140,7 +140,8 @@ def procedures(case: Case, fields: Fields, prefix: str = "", encounter: Made | N
             codes.ICD9_CM if part and _ICD9.fullmatch(part.text) else codes.system_of(f"{fields.layout}.{said.column}")
         )
         text = title.text if title else said.text
-        made.put("code", codes.concept(part.text if part else "", system, text, text), *source(said))
+        columns = ", ".join(f.column for f in (part, title) if f)
+        made.put("code", codes.concept(part.text if part else "", system, text, text), columns, said.line)
         made.put("subject", case.subject)
         if encounter:
             made.put("encounter", encounter.reference())

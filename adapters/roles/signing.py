@@ -24,7 +24,8 @@ def make_contract(case: Case) -> None:
     contract.put("status", status, *source(flag))
     period, first = _period(case)
     contract.put("issued", case.at, *source(case.at_field))
-    contract.put("applies", period, *source(first))
+    stopped = case.fields.one("period.stopped")
+    contract.put("applies", period, ", ".join(f.column for f in (first, stopped) if f), first.line if first else None)
     contract.put("title", "家庭医生签约服务协议")
     contract.add("subject", case.subject)
     if case.institution:
@@ -82,7 +83,7 @@ def _period(case: Case) -> tuple[dict[str, str], Field | None]:
 def _episode(case: Case, status: str, period: dict[str, str], title: str) -> Made:
     episode = case.make("EpisodeOfCare", "episode")
     case.number(episode, "number", "episode")
-    episode.put("status", status)
+    episode.put("status", status, *source(case.fields.one("bed.state")))
     episode.add("type", {"text": title})
     episode.put("patient", case.subject)
     if case.institution:
@@ -90,7 +91,9 @@ def _episode(case: Case, status: str, period: dict[str, str], title: str) -> Mad
     if case.org.doctor:
         episode.put("careManager", case.org.doctor.reference(name_of(case.org.doctor)))
     episode.put(
-        "period", period, ", ".join(f.column for role in ("period.start", "period.end") for f in case.fields.all(role))
+        "period",
+        period,
+        ", ".join(f.column for role in ("period.start", "period.end", "period.stopped") for f in case.fields.all(role)),
     )
     return episode
 

@@ -191,7 +191,8 @@ def test_no_damage_to_a_message_makes_the_adapter_raise(at: int, put: bytes, cut
 
 names = st.sampled_from(
     ["controlActProcess", "subject", "patient", "patientPerson", "id", "item", "name", "part", "addr", "code",
-     "effectiveTime", "encounterEvent", "low", "high", "value", "observationDx", "placerGroup", "component2", "displayName"]
+     "effectiveTime", "encounterEvent", "low", "high", "value", "observationDx", "placerGroup", "component2",
+     "displayName"]
 )  # fmt: skip
 values = st.text(alphabet="abc123-/无<&\"'", max_size=6)
 trees = st.recursive(
