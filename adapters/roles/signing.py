@@ -37,21 +37,11 @@ def make_contract(case: Case) -> None:
     for package in fields.all("contract.package"):
         for concept in several(fields, package):
             contract.add("subType", concept, *source(package))
-    term = {"text": "；".join(f.sentence for f in fields.all("contract.term"))}
-    if term["text"]:
-        term_field = fields.all("contract.term")[0]
-        contract.add("term", {**term, "offer": {"text": term["text"]}}, *source(term_field))
-    for role, code, title in (("signer.patient", "PAT", "乙方"), ("signer.provider", "HPROV", "甲方")):
-        field = fields.one(role)
-        if field:
-            party = {"display": field.text}
-            signed = {"system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.1", "display": title}
-            signer = {
-                "type": {"system": "http://terminology.hl7.org/CodeSystem/contractsignertypecodes", "code": code},
-                "party": party,
-                "signature": [{"type": [signed], "when": _instant(case), "who": party}],
-            }
-            contract.add("signer", signer, *source(field))
+    terms = fields.all("contract.term")  # signers too: Contract.signer wants an instant, which no source has
+    text = "；".join(field.sentence for field in terms)
+    if terms:
+        columns = ", ".join(field.column for field in terms)
+        contract.add("term", {"text": text, "offer": {"text": text}}, columns, terms[0].line)
     episode = _episode(case, _FOLLOWS[status][0], period, "家庭医生签约")
     for flag_field in fields.all("contract.people"):
         for concept in several(fields, flag_field):
@@ -60,10 +50,6 @@ def make_contract(case: Case) -> None:
     episode.add("team", team.reference())
     for note in fields.all("note"):
         team.add("note", {"text": note.sentence}, *source(note))
-
-
-def _instant(case: Case) -> str:
-    return case.at if "T" in case.at else f"{case.at}T00:00:00+08:00" if len(case.at) == 10 else "1970-01-01T00:00:00Z"
 
 
 def _status(case: Case) -> tuple[str, Field | None]:
