@@ -80,4 +80,4 @@ def meaning(table: str, path: str) -> Column | None:
 
 @cache
 def _known(table: str) -> dict[str, Column]:
-    return {**columns_of(PACKAGE, "shared"), **columns_of(PACKAGE, table)}
+    return {**columns_of(PACKAGE, "header_and_patient"), **columns_of(PACKAGE, table)}

@@ -40,9 +40,10 @@ class Case:
         return self.org.institution.reference(name_of(self.org.institution)) if self.org.institution else None
 
     def number(self, made: Made, role: str, what: str) -> None:
-        """The identifiers of a role, in the source's own number space."""
-        for field in self.fields.all(role):
-            system = local_system(self.mapped.source, what)
+        """Identifiers of a role: the first `number` in the number space `what`, others in their column's own."""
+        for index, field in enumerate(self.fields.all(role)):
+            own = field.column.partition("[")[0].rpartition("/")[2]
+            system = local_system(self.mapped.source, what if role == "number" and index == 0 else own)
             made.add("identifier", {"system": system, "value": field.text}, *source(field))
 
     def make(self, type: str, suffix: str) -> Made:

@@ -106,6 +106,7 @@ def _width(names: list[str], cells: list[Cell], line: int) -> list[Problem]:
 
 # --------------------------------------------------------------------------------------------------- JSON
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)  # numbers as written
+_DEPTH = 8  # objects inside objects that are read; what is deeper stays the text that it is
 _SPACE = re.compile(r"[ \t\r\n]*")
 _Member = tuple[str, int, Any, int, int]  # key, its offset, value, value's offset and end
 
@@ -142,7 +143,7 @@ def cut_json(text: str, is_message: Callable[[dict[str, str]], bool]) -> list[Cu
     return cuts
 
 
-def _cut_list(text: str, at: int, table: str, places: _Places, cuts: list[Cut]) -> int:
+def _cut_list(text: str, at: int, table: str, places: _Places, cuts: list[Cut], depth: int = 0) -> int:
     """Cuts the elements of the array at an offset, appends them, and returns the offset after the array."""
     at = _skip(text, at + 1)
     if text.startswith("]", at):
@@ -150,7 +151,7 @@ def _cut_list(text: str, at: int, table: str, places: _Places, cuts: list[Cut]) 
     while True:
         if text.startswith("{", at):
             members, end = _members(text, at)
-            cuts.append(_cut(text, at, end, members, table, places))
+            cuts.append(_cut(text, at, end, members, table, places, depth))
         else:
             _, end = _DECODER.raw_decode(text, at)
             line, column = places.of(at)
@@ -188,19 +189,19 @@ def _members(text: str, at: int) -> tuple[list[_Member], int]:
         at = _skip(text, at + 1)
 
 
-def _cut(text: str, start: int, end: int, members: list[_Member], table: str, places: _Places) -> Cut:
+def _cut(text: str, start: int, end: int, members: list[_Member], table: str, places: _Places, depth: int = 0) -> Cut:
     cut = Cut(start, end, places.of(start)[0], table=table)
     for key, at, value, value_start, value_end in members:
         line, column = places.of(at)
         if key in cut.cells:
             cut.problems.append(Problem("warning", "structure", "the key stands twice; the first is read", key, line))
             continue
-        if isinstance(value, dict) and value:
-            _merge(cut, _nested(text, value_start, places))
+        if isinstance(value, dict) and value and depth < _DEPTH:
+            _merge(cut, _nested(text, value_start, places, depth + 1))
             continue
-        if _is_rows(value) and value:
+        if _is_rows(value) and value and depth < _DEPTH:
             rows: list[Cut] = []
-            _cut_list(text, value_start, key, places, rows)
+            _cut_list(text, value_start, key, places, rows, depth + 1)
             cut.groups[key] = [*cut.groups.get(key, []), *rows]
             continue
         plain = value if isinstance(value, str) else "" if value is None else text[value_start:value_end]
@@ -220,9 +221,9 @@ def _flat(members: list[_Member]) -> dict[str, str]:
     return found
 
 
-def _nested(text: str, at: int, places: _Places) -> Cut:
+def _nested(text: str, at: int, places: _Places, depth: int) -> Cut:
     members, end = _members(text, at)
-    return _cut(text, at, end, members, "", places)
+    return _cut(text, at, end, members, "", places, depth)
 
 
 def _merge(cut: Cut, inner: Cut) -> None:

@@ -12,8 +12,6 @@ from adapters.roles.fields import Field, Fields, source
 DUE_TO = "http://hl7.org/fhir/StructureDefinition/condition-dueTo"
 _ROLE = "http://terminology.hl7.org/CodeSystem/diagnosis-role"
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
-_CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
-_VERIFIED = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 _LIST = re.compile(r"[,，;；|、\n]+")
 _ICD10 = re.compile(r"[A-Za-z]\d{2}(\.[0-9A-Za-z]+)?")
 _ICD9 = re.compile(r"\d{2}(\.[0-9A-Za-z]+)?")
@@ -81,8 +79,6 @@ def _conditions(
             continue
         if found:
             made.add("extension", {"url": DUE_TO, "valueReference": found[0][0].reference()}, *source(code))
-        made.put("clinicalStatus", {"coding": [{"system": _CLINICAL, "code": "active"}]})
-        made.put("verificationStatus", {"coding": [{"system": _VERIFIED, "code": "confirmed"}]})
         made.add("category", {"coding": [{"system": _CATEGORY, "code": "encounter-diagnosis"}], "text": USES[use][1]})
         made.put("code", _code(fields, code, icd, name, use), *source(code or name))
         if name and code:
@@ -91,7 +87,7 @@ def _conditions(
         if encounter:
             made.put("encounter", encounter.reference())
         diagnosed, field = fields.date_time("diagnosis.date")
-        made.put("recordedDate", diagnosed or case.at, *source(field or case.at_field))
+        made.put("recordedDate", diagnosed, *source(field))
         if case.org.doctor:
             made.put("recorder", case.org.doctor.reference())
         found.append((made, use))
@@ -140,7 +136,8 @@ def procedures(case: Case, fields: Fields, prefix: str = "", encounter: Made | N
             codes.ICD9_CM if part and _ICD9.fullmatch(part.text) else codes.system_of(f"{fields.layout}.{said.column}")
         )
         text = title.text if title else said.text
-        made.put("code", codes.concept(part.text if part else "", system, text, text), *source(said))
+        columns = ", ".join(f.column for f in (part, title) if f)
+        made.put("code", codes.concept(part.text if part else "", system, text, text), columns, said.line)
         made.put("subject", case.subject)
         if encounter:
             made.put("encounter", encounter.reference())

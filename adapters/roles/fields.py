@@ -83,8 +83,10 @@ class Fields:
         return found
 
     def one(self, role: str) -> Field | None:
-        """The first cell of the role; the layouts give no role that is read so to two columns."""
-        found = self.all(role)
+        """The first cell of the role; a second is left to others, or listed as unmapped."""
+        found = self._by_role.get(role, [])
+        if found:
+            self._read.add(found[0].column)
         return found[0] if found else None
 
     def column(self, name: str) -> Field | None:

@@ -85,7 +85,8 @@ def _answer(made: Made, fields: Fields, field: Field, role: str, unit: Field | N
         fields.problem("warning", "value", f"{field.text} is not a number; kept as text", field)
         made.put("valueString", field.text, *source(field))
     else:
-        made.put("valueQuantity", quantity, *source(field))
+        columns = field.column + (f", {unit.column}" if unit and field.meaning.unit == "row" else "")
+        made.put("valueQuantity", quantity, columns, field.line)
 
 
 def measured(fields: Fields, field: Field, wanted: str) -> Resource | None:
@@ -174,7 +175,7 @@ def _reading(
     if "component" not in made.resource:
         quantity = measured(fields, value, unit.text if unit else row[2] if row else "")
         kind = "valueQuantity" if quantity else "valueString"
-        made.put(kind, quantity or value.text, *source(value))
+        made.put(kind, quantity or value.text, value.column + (f", {unit.column}" if unit else ""), value.line)
     if device:
         made.put("device", device.reference())
     return made

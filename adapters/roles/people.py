@@ -101,7 +101,7 @@ class People:
         identifiers = self._patient_identifiers()
         name = self._fields.one("patient.name")
         if not identifiers:
-            roles = ("patient.id_card", "patient.card", "patient.local")
+            roles = ("patient.id_card", "patient.card", "patient.chart", "patient.local")
             self._fields.missing("no number identifies the patient", *roles)
             return None
         made, _ = self._once("Patient", identifiers[0][0])
@@ -124,7 +124,7 @@ class People:
 
     def names_patient(self) -> bool:
         """Whether a number that identifies the patient is there."""
-        return any(self._fields.all(f"patient.{role}") for role in ("id_card", "card", "local"))
+        return any(self._fields.all(f"patient.{role}") for role in ("id_card", "card", "chart", "local"))
 
     def _home(self, made: Made) -> None:
         """Address, marital status, ethnic group, death."""
@@ -212,6 +212,9 @@ class People:
             title = word[0] if word else f"卡类型 {kind.text}" if kind else card.title
             number = {"type": {"text": title}, "system": local_system(self._source, "card"), "value": card.text}
             found.append((number, card))
+        chart = self._whole(self._fields.one("patient.chart"))
+        if chart:
+            found.append(({"system": local_system(self._source, "chart"), "value": chart.text}, chart))
         if local:
             number = {"system": local_system(self._source, "patient"), "value": local.text}
             found.append((number, local))

@@ -24,7 +24,8 @@ def make_contract(case: Case) -> None:
     contract.put("status", status, *source(flag))
     period, first = _period(case)
     contract.put("issued", case.at, *source(case.at_field))
-    contract.put("applies", period, *source(first))
+    stopped = case.fields.one("period.stopped")
+    contract.put("applies", period, ", ".join(f.column for f in (first, stopped) if f), first.line if first else None)
     contract.put("title", "家庭医生签约服务协议")
     contract.add("subject", case.subject)
     if case.institution:
@@ -36,21 +37,11 @@ def make_contract(case: Case) -> None:
     for package in fields.all("contract.package"):
         for concept in several(fields, package):
             contract.add("subType", concept, *source(package))
-    term = {"text": "；".join(f.sentence for f in fields.all("contract.term"))}
-    if term["text"]:
-        term_field = fields.all("contract.term")[0]
-        contract.add("term", {**term, "offer": {"text": term["text"]}}, *source(term_field))
-    for role, code, title in (("signer.patient", "PAT", "乙方"), ("signer.provider", "HPROV", "甲方")):
-        field = fields.one(role)
-        if field:
-            party = {"display": field.text}
-            signed = {"system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.1", "display": title}
-            signer = {
-                "type": {"system": "http://terminology.hl7.org/CodeSystem/contractsignertypecodes", "code": code},
-                "party": party,
-                "signature": [{"type": [signed], "when": _instant(case), "who": party}],
-            }
-            contract.add("signer", signer, *source(field))
+    terms = fields.all("contract.term")  # signers too: Contract.signer wants an instant, which no source has
+    text = "；".join(field.sentence for field in terms)
+    if terms:
+        columns = ", ".join(field.column for field in terms)
+        contract.add("term", {"text": text, "offer": {"text": text}}, columns, terms[0].line)
     episode = _episode(case, _FOLLOWS[status][0], period, "家庭医生签约")
     for flag_field in fields.all("contract.people"):
         for concept in several(fields, flag_field):
@@ -59,10 +50,6 @@ def make_contract(case: Case) -> None:
     episode.add("team", team.reference())
     for note in fields.all("note"):
         team.add("note", {"text": note.sentence}, *source(note))
-
-
-def _instant(case: Case) -> str:
-    return case.at if "T" in case.at else f"{case.at}T00:00:00+08:00" if len(case.at) == 10 else "1970-01-01T00:00:00Z"
 
 
 def _status(case: Case) -> tuple[str, Field | None]:
@@ -82,7 +69,7 @@ def _period(case: Case) -> tuple[dict[str, str], Field | None]:
 def _episode(case: Case, status: str, period: dict[str, str], title: str) -> Made:
     episode = case.make("EpisodeOfCare", "episode")
     case.number(episode, "number", "episode")
-    episode.put("status", status)
+    episode.put("status", status, *source(case.fields.one("bed.state")))
     episode.add("type", {"text": title})
     episode.put("patient", case.subject)
     if case.institution:
@@ -90,7 +77,9 @@ def _episode(case: Case, status: str, period: dict[str, str], title: str) -> Mad
     if case.org.doctor:
         episode.put("careManager", case.org.doctor.reference(name_of(case.org.doctor)))
     episode.put(
-        "period", period, ", ".join(f.column for role in ("period.start", "period.end") for f in case.fields.all(role))
+        "period",
+        period,
+        ", ".join(f.column for role in ("period.start", "period.end", "period.stopped") for f in case.fields.all(role)),
     )
     return episode
 

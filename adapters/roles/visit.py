@@ -23,12 +23,14 @@ def make_visit(case: Case, kind: str = "IMP", groups: tuple[str, ...] = ("diagno
     case.number(encounter, "visit.number", "visit")
     start, start_field = fields.date_time("visit.start")
     end, end_field = fields.date_time("visit.end")
-    encounter.put("status", _status(fields, start, end))
+    told = fields.one("visit.status")
+    encounter.put("status", _status(fields, told, start, end), *source(told))
     _class(case, encounter, kind)
     encounter.put("subject", case.subject)
     _participants(case, encounter)
     period = {key: value for key, value in (("start", start or case.at), ("end", end)) if value}
-    encounter.put("period", period, *source(start_field or end_field or case.at_field))
+    said = [field for field in (start_field or case.at_field, end_field) if field]
+    encounter.put("period", period, ", ".join(field.column for field in said), said[0].line if said else None)
     _length(fields, encounter)
     for reason in fields.all("visit.reason"):
         encounter.add("reasonCode", {"text": reason.text}, *source(reason))
@@ -48,8 +50,7 @@ def make_visit(case: Case, kind: str = "IMP", groups: tuple[str, ...] = ("diagno
     return encounter
 
 
-def _status(fields: Fields, start: str, end: str) -> str:
-    told = fields.one("visit.status")
+def _status(fields: Fields, told: Field | None, start: str, end: str) -> str:
     row = fields.word(told) if told else None
     if row:
         return row[1]

@@ -86,6 +86,8 @@ def _choose(content: bytes, file_name: str, wanted: str) -> Adapter:
             raise Invalid(f"there is no adapter '{wanted}' (there are {names})", "inputDataType", code="code-invalid")
         return adapters[wanted]
     fitting = [adapter for adapter in adapters.values() if adapter.recognises(content, file_name)]
+    specific = [adapter for adapter in fitting if not getattr(adapter, "general", False)]
+    fitting = specific or fitting  # an adapter that reads any table gives way to one that knows this table
     if not fitting:
         raise Unprocessable(f"no adapter recognises the content (there are {names})", "inputData")
     if len(fitting) > 1:

@@ -68,7 +68,7 @@ def test_hqms_numbers_name_their_columns() -> None:
         column.role for name in ("P900", "P3", "P4", "P5", "P6", "P22", "P25", "P321") if (column := meaning(name))
     ]
     assert roles == [
-        "org.code", "patient.local", "patient.name", "patient.sex", "patient.birth", "visit.start", "visit.end",
+        "org.code", "patient.chart", "patient.name", "patient.sex", "patient.birth", "visit.start", "visit.end",
         "diagnosis.main.code",
     ]  # fmt: skip
 
