@@ -1,7 +1,7 @@
 """The SearchParameter resources of the store as this process searches and indexes by them.
 
 Every process looks at the store again and again (`refresh`): a parameter is indexed by new writes as soon as it is
-seen, and searched by when the Task of its reindex is done (docs/decisions/0013-custom-search-parameters.md).
+seen, and searched by when the Task of its reindex is done (docs/decisions/0014-custom-search-parameters.md).
 """
 
 import time

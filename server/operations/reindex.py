@@ -1,5 +1,5 @@
 """$reindex: the state of the reindex for a SearchParameter, and starting it anew
-(docs/decisions/0013-custom-search-parameters.md). R4 has no such operation; the definition is our own."""
+(docs/decisions/0014-custom-search-parameters.md). R4 has no such operation; the definition is our own."""
 
 from server.errors import Conflict, NotFound, Unprocessable
 from server.interaction import reindex_task as tasks
