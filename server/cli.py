@@ -5,8 +5,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import entry_points, packages_distributions, version
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -60,10 +59,19 @@ def copy(
     """
     import asyncio
 
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     from server.store.opening import place
     from server.wiring import copy_store
 
-    with _progress() as show:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("opening", total=None, visible=False)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=what, visible=True)
+
         try:
             copied = asyncio.run(copy_store(Settings(os.environ), source, target, show))
         except KeyboardInterrupt as stopped:
@@ -75,45 +83,6 @@ def copy(
     )
     if copied.late:
         typer.echo("the source was written meanwhile: run it again to bring what came later")
-
-
-@app.command()
-def reindex(
-    data: Annotated[str | None, typer.Option(help="folder of the embedded store (default ./data)")] = None,
-    store: Annotated[str | None, typer.Option(help="store URL: mongodb://host/database; default: SQLite")] = None,
-) -> None:
-    """Indexes every stored resource anew, after an upgrade; stopped and started again, it goes on where it was.
-
-    No server may run on an SQLite store meanwhile. Give it the same TIERCARE_ZONE, TIERCARE_BASE_URL and
-    TIERCARE_TEXT_SEARCH as the server.
-    """
-    import asyncio
-
-    from server.wiring import reindex_store
-
-    settings = Settings(os.environ, data=data, store=store)
-    with _progress() as show:
-        try:
-            state = asyncio.run(reindex_store(settings, show))
-        except KeyboardInterrupt as stopped:
-            raise _Refused("stopped: the same command goes on where it was") from stopped
-    typer.echo(f"{state.indexed} resources indexed anew")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error: done, total (0: not known yet), and what is going on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("opening", total=None, visible=False)
-
-        def show(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=what, visible=True)
-
-        yield show
 
 
 @app.command()

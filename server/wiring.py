@@ -11,10 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from server.errors import Invalid
 from server.interaction.accept import Stored
 from server.interaction.api import Api
-from server.interaction.keeping import keeping
 from server.interaction.limits import Limits
-from server.interaction.reindex_everything import reindex_everything
-from server.interaction.reindex_task import State
 from server.operations.registry import OPERATIONS
 from server.rest.app import App
 from server.rest.routes import Service, now
@@ -66,28 +63,18 @@ def build_app(settings: Settings, relay: str = "", *, writes: bool = True) -> Ap
                 settings.expunge,
                 settings.explain,
             )
-            async with keeping(api):
-                yield Service(
-                    api,
-                    version("tiercare"),
-                    settings.body_max_bytes,
-                    settings.base_url.rstrip("/"),
-                    ROOT,
-                    started=now(),
-                    gzip_min_bytes=settings.gzip_min_bytes,
-                    body_timeout=settings.body_timeout,
-                )
+            yield Service(
+                api,
+                version("tiercare"),
+                settings.body_max_bytes,
+                settings.base_url.rstrip("/"),
+                ROOT,
+                started=now(),
+                gzip_min_bytes=settings.gzip_min_bytes,
+                body_timeout=settings.body_timeout,
+            )
 
     return App(opening, ROOT)
-
-
-async def reindex_store(settings: Settings, show: Show) -> State:
-    """Every resource of a store indexed anew (interaction/reindex_everything.py)."""
-    setting = Setting(_zone(settings.zone), base_url(settings), _text_search(settings.text_search))
-    url = _store_url(settings, "", True)
-    kept = f"{url}?mode=rw" if urlsplit(url).scheme == "sqlite" else url  # a store is not made on the way
-    async with closing(await open_store(kept)) as store:
-        return await reindex_everything(Api(store, setting), show)
 
 
 async def copy_store(settings: Settings, source: str, target: str, show: Show) -> Copied:

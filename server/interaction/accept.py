@@ -9,7 +9,6 @@ from server.errors import Invalid, Issue
 from server.keys import Draft, Entry
 from server.model.doubled import check_unique
 from server.model.raw import Body, members, same_content, same_values
-from server.search import custom
 from server.search.index import index
 from server.search.kinds.kind import Setting
 from server.validation.structure import check
@@ -30,10 +29,7 @@ class Accepted:
 
 
 def accept(raw: bytes, type: str, *, at: str = "") -> Accepted:
-    """Raises Invalid with every issue found; expressions begin with `at` (`Bundle.entry[2].resource`) if given.
-
-    Raises Unprocessable for an active SearchParameter that cannot be searched by (search/custom.py).
-    """
+    """Raises Invalid with every issue found; expressions begin with `at` (`Bundle.entry[2].resource`) if given."""
     try:
         resource = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -49,8 +45,6 @@ def accept(raw: bytes, type: str, *, at: str = "") -> Accepted:
     if issues:
         raise Invalid([_placed(issue, type, at) for issue in issues])
     check_unique(raw, resource, at or type)
-    if type == "SearchParameter" and custom.active(resource):
-        custom.read(resource)
     return Accepted(resource, Body(members(raw)))
 
 

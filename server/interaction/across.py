@@ -89,7 +89,7 @@ async def search_across(api: Api, context: Context, parameters: Parameters, with
         total = len(hits)
     else:
         total = await total_of(first, lambda: _count(records, queries))
-    asked = [include.read(_owner(value, types), name, value, api.setting) for name, value in includes]
+    asked = [include.read(_owner(value, types), name, value) for name, value in includes]
     more = await included(api, records, asked, hits)
     following = f"{CURSOR}={seal(api.page_key, scope, onward)}" if onward is not None else ""
     here = f"{CURSOR}={first.cursor}" if first.cursor else ""

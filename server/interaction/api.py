@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from server.interaction.access import Records
 from server.interaction.context import Context
-from server.interaction.known import Known
 from server.interaction.limits import Limits
 from server.interaction.operation import Operation
 from server.search.kinds.kind import Setting
@@ -32,7 +31,6 @@ class Api:
     expunge: bool = False  # whether $expunge may remove versions
     explain: bool = False  # whether a search with _explain=true shows its plan
     started: int = field(default_factory=lambda: time.time_ns() // 1_000_000)  # milliseconds since 1970
-    known: Known = field(default_factory=Known)
 
     def records(self, context: Context) -> Records:
         return Records(self.store, context, self.setting)

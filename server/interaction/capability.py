@@ -1,7 +1,7 @@
 """capabilities (https://hl7.org/fhir/R4/http.html#capabilities): derived from the tables that the server runs on, so
 that it says what is there and nothing else."""
 
-from collections.abc import Mapping
+import functools
 from typing import Any
 
 from server.interaction.api import Api
@@ -9,7 +9,6 @@ from server.interaction.operate import described
 from server.interaction.operation import INSTANCE, SYSTEM, TYPE
 from server.interaction.patch import MIMES
 from server.model import tables
-from server.search.definitions import parameters as parameters_of
 from server.search.include import references
 from server.search.index import left_out
 from server.search.words import switched_off
@@ -27,14 +26,12 @@ INTERACTIONS = (
     "search-type",
 )
 WHOLE = ("transaction", "batch", "history-system", "search-system")
-Referring = Mapping[str, Mapping[str, tuple[str, ...]]]  # type -> reference parameter -> types it may point at
 FORMATS = ("application/fhir+json", "json", "application/fhir+xml", "xml")
 
 
 def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any]:
     """The CapabilityStatement; `started` is a dateTime."""
     operations = described(api.operations, base, SYSTEM)
-    referring = {source: references(source, api.setting) for source in sorted(tables.resource_types())}
     return {
         "resourceType": "CapabilityStatement",
         "id": "tiercare",
@@ -54,27 +51,27 @@ def capability(api: Api, base: str, version: str, started: str) -> dict[str, Any
             {
                 "mode": "server",
                 "interaction": [{"code": code} for code in WHOLE],
-                "resource": [_resource(api, type, base, referring) for type in sorted(tables.resource_types())],
+                "resource": [_resource(api, type, base) for type in sorted(tables.resource_types())],
                 **({"operation": operations} if operations else {}),
             }
         ],
     }
 
 
-def _reverse_includes(type: str, referring: Referring) -> list[str]:
+@functools.cache
+def _reverse_includes(type: str) -> list[str]:
     """`Source:code` of all parameters that may refer to a type."""
     return [
         f"{source}:{code}"
-        for source, codes in referring.items()
-        for code, targets in sorted(codes.items())
+        for source in sorted(tables.resource_types())
+        for code, targets in sorted(references(source).items())
         if not targets or type in targets
     ]
 
 
-def _resource(api: Api, type: str, base: str, referring: Referring) -> dict[str, Any]:
-    parameters, setting = parameters_of(type, api.setting.extra), api.setting
-    missing, off = left_out(type, setting.extra), switched_off(setting)
-    off |= frozenset(code for code in parameters if f"{type}.{code}" in setting.waiting)
+def _resource(api: Api, type: str, base: str) -> dict[str, Any]:
+    parameters = tables.search_parameters(type)
+    missing, off = left_out(type), switched_off(api.setting)
     usable = [parameters[code] for code in sorted(parameters) if code not in missing and code not in off]
     found: dict[str, Any] = {
         "type": type,
@@ -89,10 +86,10 @@ def _resource(api: Api, type: str, base: str, referring: Referring) -> dict[str,
         "conditionalDelete": api.conditional_delete,
         "referencePolicy": ["literal", "logical"],
     }
-    includes = [f"{type}:{code}" for code in sorted(referring[type])]
+    includes = [f"{type}:{code}" for code in sorted(references(type))]
     if includes:
         found["searchInclude"] = ["*", *includes]
-    found["searchRevInclude"] = _reverse_includes(type, referring)
+    found["searchRevInclude"] = _reverse_includes(type)
     found["searchParam"] = [{"name": p.code, "definition": p.url, "type": p.kind} for p in usable]
     operations = {
         one["definition"]: one for level in (TYPE, INSTANCE) for one in described(api.operations, base, level, type)

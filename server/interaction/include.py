@@ -16,7 +16,6 @@ from server.interaction.api import Api
 from server.keys import LINK, All, Any, Entry, Ids, Link, Select, Term, Test, Version
 from server.model import tables
 from server.model.raw import references as raw_references
-from server.search.definitions import parameters
 from server.search.include import ANY, Include, references
 from server.search.index import index
 from server.search.kinds.reference import target
@@ -103,14 +102,14 @@ def _look(api: Api, wanted: _Wanted, includes: Sequence[Include], resource: Vers
     entries = [entry for entry in index(orjson.loads(resource.body), api.setting) if entry.shape == LINK]
     versioned = _versioned(api, resource.body)
     for include in includes:
-        codes = references(resource.type, api.setting) if include.code == ANY else (include.code,)
+        codes = references(resource.type) if include.code == ANY else (include.code,)
         params = {f"{resource.type}.{code}" for code in codes}
         for entry in entries:
             if entry.param not in params:
                 continue
             type, _, id = entry.key.partition("/")
             if ":" in entry.key:
-                _canonical(api, wanted, include, entry, entries)
+                _canonical(wanted, include, entry, entries)
             elif include.target in ("", type) and (type, id) in versioned:
                 wanted.versions.setdefault((type, id), versioned[type, id])
             elif include.target in ("", type):
@@ -132,7 +131,7 @@ def _versioned(api: Api, body: bytes) -> dict[Key, int]:
 
 
 # ------------------------------------------------------------------------------------------------- canonicals
-def _canonical(api: Api, wanted: _Wanted, include: Include, entry: Entry, entries: Iterable[Entry]) -> None:
+def _canonical(wanted: _Wanted, include: Include, entry: Entry, entries: Iterable[Entry]) -> None:
     """A URL may be a canonical: it is looked for among the types that the parameter points at and that have a url.
 
     With a version it is indexed without too (kinds/reference.py); then only the first is meant.
@@ -141,8 +140,7 @@ def _canonical(api: Api, wanted: _Wanted, include: Include, entry: Entry, entrie
     if any(other.param == entry.param and other.key.startswith(f"{url}|") for other in entries):
         return
     source, _, code = entry.param.partition(".")
-    defined = parameters(source, api.setting.extra)
-    targets = defined[code].targets if code in defined else ()
+    targets = tables.search_parameters(source)[code].targets if code in tables.search_parameters(source) else ()
     types = (include.target,) if include.target else targets
     canonical = tuple(type for type in types if {"url", "version"} <= tables.search_parameters(type).keys())
     if canonical:
@@ -186,7 +184,7 @@ async def _backwards(
         for type, resources in by_type.items()
     }
     for source in sorted(tables.resource_types()) if include.type == ANY else (include.type,):
-        for code, targets in references(source, api.setting).items():
+        for code, targets in references(source).items():
             if include.code not in (ANY, code):
                 continue
             param = f"{source}.{code}"

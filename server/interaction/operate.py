@@ -70,15 +70,16 @@ async def operate(
     operation = find(api.operations, place.code, place.level, place.type)
     if operation is None:
         raise NotSupported(f"the operation {place} is not known: /metadata names those there are", f"${place.code}")
-    if method == "GET" and operation.affects_state and not operation.shows:
+    if method == "GET" and operation.affects_state:
         raise NotAllowed(f"{place} changes data, so it is called by POST", "http.method")
     if place.version and not operation.versions:
         raise NotSupported(f"{place} is for the resource as it is now, not for its version {place.version}", str(place))
     declared = {one.name: one for one in operation.parameters if one.use == "in"}
     asked = [pair for pair in query if pair[0] in _SHAPES]
     given = [*_of_query(query, declared, place), *(_of_body(body, declared, place) if body else ())]
-    values = _checked(given, declared, place)
-    call = Call(place.level, place.type, place.id, place.version, values, prefer, method, tuple(asked))
+    call = Call(
+        place.level, place.type, place.id, place.version, _checked(given, declared, place), prefer, tuple(asked)
+    )
     return await operation.run(api, context, call)
 
 

@@ -49,7 +49,6 @@ class Call:
     version: str = ""
     values: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     prefer: str = ""
-    method: str = "POST"
     asked: Sequence[tuple[str, str]] = ()  # parameters of the response format (`_summary`, `_elements`) and cursors
 
     def raws(self, name: str) -> list[bytes]:
@@ -96,7 +95,6 @@ class Operation:
 
     base: the canonical of HL7's definition that this one implements, '' for our own.
     affects_state: it may write, so it is called by POST only, and not inside a transaction.
-    shows: though it affects state, a GET may call it, which then writes nothing (`Call.method`).
     versions: it can be called on one version of a resource as well (`Patient/1/_history/2/$meta`).
     """
 
@@ -111,7 +109,6 @@ class Operation:
     affects_state: bool = False
     base: str = ""
     versions: bool = False
-    shows: bool = False
 
     def serves(self, level: str, type: str) -> bool:
         return level in self.levels and (level == SYSTEM or ANY in self.types or type in self.types)

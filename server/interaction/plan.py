@@ -14,8 +14,6 @@ from server.interaction.accept import Accepted, Stored
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.outcome import Written
-from server.interaction.parameters import check_unclaimed, fresh, refresh
-from server.interaction.reindex_task import owned
 from server.keys import Claimed, StaleWrite, Version, Write
 from server.model.subset import subsetted
 
@@ -33,11 +31,7 @@ Taken = Mapping[str, str]  # claim -> the living resource that held it when the 
 
 
 def plan_create(api: Api, accepted: Accepted, id: str, claim: str = "", taken: Taken | None = None) -> Planned:
-    """A new resource under an id nobody has. Raises Unprocessable (parameters.py).
-
-    `taken`: the claim's holder was searched and does not match any more.
-    """
-    check_unclaimed(api, accepted.resource, id)
+    """A new resource under an id nobody has. `taken`: the claim's holder was searched and does not match any more."""
     write = Write(
         "POST",
         accepted.resource["resourceType"],
@@ -94,7 +88,6 @@ def plan_over(
         return Planned(None, current)
     if not stored and not api.update_as_create:
         raise NotAllowed(f"{type}/{id} is not known, and this server gives the ids", f"{type}.id")
-    check_unclaimed(api, accepted.resource, id)
     write = Write(
         "PUT",
         type,
@@ -117,7 +110,6 @@ def plan_change(
     draft, stored = accepted.draft(seen.id), Stored(seen.body)
     if stored.says(accepted, draft, seen.id):
         return Planned(None, seen)
-    check_unclaimed(api, accepted.resource, seen.id)
     before, after = stored.entries(api.setting), accepted.entries(api.setting)
     return Planned(Write(method, seen.type, seen.id, draft, expect=seen.version, before=before, after=after))
 
@@ -134,8 +126,6 @@ async def plan_delete(api: Api, context: Context, type: str, id: str, if_match: 
 def plan_removal(api: Api, seen: Version, if_match: int | None = None) -> Planned:
     """The deletion of a living version as it was found: nothing is deleted if it changes meanwhile. Raises Stale."""
     _check_match(seen.type, seen.id, seen, if_match)
-    if owned(seen.type, seen.id):
-        raise Forbidden(f"Task/{seen.id} is the state of a reindex and kept by the server", "Task")
     before = Stored(seen.body).entries(api.setting)
     return Planned(Write("DELETE", seen.type, seen.id, None, expect=seen.version, before=before))
 
@@ -147,7 +137,6 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
     """
     taken: dict[str, str] = {}
     for attempt in range(api.limits.write_attempts):
-        await fresh(api)
         planned = await plan(taken)
         try:
             versions = iter(await api.store.commit([p.write for p in planned if p.write]))
@@ -156,8 +145,6 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
         except Claimed as claimed:
             taken[claimed.claim] = claimed.holder
         else:
-            if any(p.write and p.write.type == "SearchParameter" for p in planned):
-                await refresh(api)
             return [
                 Written(next(versions), p.created, True)
                 if p.write
@@ -171,8 +158,6 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
 async def current_version(api: Api, context: Context, type: str, id: str) -> Version | None:
     """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
     current, hidden = await api.records(context).look(type, id)
-    if owned(type, id):
-        raise Forbidden(f"Task/{id} is the state of a reindex and kept by the server", "Task")
     if hidden or (type == "OperationDefinition" and any(one.id == id for one in api.operations)):
         raise Forbidden(f"{type}/{id} may not be written", type)
     return current

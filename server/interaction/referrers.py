@@ -39,7 +39,7 @@ def _referring(type: str) -> dict[str, tuple[str, ...]]:
     """Resource type -> parameters (`Observation.subject`) that may refer to `type`."""
     found = {}
     for other in sorted(tables.resource_types()):
-        missing = left_out(other, {})
+        missing = left_out(other)
         params = tuple(
             f"{other}.{one.code}"
             for one in tables.search_parameters(other).values()

@@ -7,7 +7,6 @@ from server.operations.everything import ENCOUNTER_EVERYTHING, GROUP_EVERYTHING,
 from server.operations.expunge import EXPUNGE
 from server.operations.meta import META
 from server.operations.meta_change import META_ADD, META_DELETE
-from server.operations.reindex import REINDEX
 from server.operations.validate import VALIDATE
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -20,6 +19,5 @@ OPERATIONS: tuple[Operation, ...] = (
     META,
     META_ADD,
     META_DELETE,
-    REINDEX,
     VALIDATE,
 )

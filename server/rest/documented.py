@@ -128,7 +128,7 @@ def _operations(root: str, operations: Sequence[Operation]) -> dict[str, Any]:
                 named += [_path("id")] if level == INSTANCE else []
                 paths[path] = {
                     method: _operation(one, f"{method}_{level}_{type.strip('{}')}_{one.code}", named, method)
-                    for method in (("post",) if one.affects_state and not one.shows else ("get", "post"))
+                    for method in (("post",) if one.affects_state else ("get", "post"))
                 }
     return paths
 

@@ -29,7 +29,6 @@ from server.model.subset import asked
 from server.rest import response
 from server.rest.request import Request
 from server.rest.response import Answer
-from server.search.kinds.kind import Setting
 from server.search.query import parameters
 
 _FORM = "application/x-www-form-urlencoded"
@@ -46,7 +45,7 @@ class Service:
     root: str = "/fhir"
     grant: Callable[[Request], Access] = lambda request: EVERYTHING
     started: str = ""
-    statements: dict[str, tuple[Setting, bytes]] = field(default_factory=dict)  # CapabilityStatements by base URL
+    statements: dict[str, bytes] = field(default_factory=dict)  # CapabilityStatements made, by base URL
     gzip_min_bytes: int = 1400
     body_timeout: int = 60
 
@@ -118,15 +117,15 @@ async def _metadata(service: Service, request: Request) -> Answer:
     if mode != "full":
         raise Invalid(f"mode={mode}: has to be full, normative or terminology", "mode")
     base = request.base(service.base_url, service.root)
-    setting, (made, body) = service.api.setting, service.statements.get(base, (None, b""))
-    if made is not setting:  # of search parameters that have changed since
+    body = service.statements.get(base)
+    if body is None:
         body = orjson.dumps(capability(service.api, base, service.version, service.started))
-        if base in service.statements or len(service.statements) < _STATEMENTS_KEPT:
-            service.statements[base] = setting, body
+        if len(service.statements) < _STATEMENTS_KEPT:  # the base is what clients call us: a few names, not many
+            service.statements[base] = body
     return Answer(200, [], body)
 
 
-_STATEMENTS_KEPT = 16  # the base is what clients call us: a few names, not many
+_STATEMENTS_KEPT = 16
 
 
 async def _read(service: Service, request: Request) -> Answer:

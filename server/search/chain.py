@@ -12,9 +12,8 @@ from server.errors import Invalid, NotSupported, TooCostly
 from server.keys import Any, Backlinked, Ids, Linked, Test
 from server.model import tables
 from server.search import inner
-from server.search.definitions import parameters
-from server.search.kinds.kind import Setting, split, unescape
-from server.search.ready import check_ready
+from server.search.index import left_out
+from server.search.kinds.kind import split, unescape
 
 HAS = "_has"
 DEEPEST = 16  # references that one criterion may follow, one after the other
@@ -37,7 +36,6 @@ class Asked:
 
     name: str
     leaf: Leaf
-    setting: Setting
     followed: int = 0  # references so far
 
 
@@ -45,9 +43,9 @@ def is_chain(name: str) -> bool:
     return "." in name or name.partition(":")[0] == HAS
 
 
-def read(type: str, name: str, leaf: Leaf, setting: Setting) -> Test:
+def read(type: str, name: str, leaf: Leaf) -> Test:
     """Raises Unknown for a parameter that a type on the way does not have, Invalid and NotSupported naming `name`."""
-    return _read(type, name, Asked(name, leaf, setting), 0)
+    return _read(type, name, Asked(name, leaf), 0)
 
 
 def in_lists(name: str, value: str) -> Test:
@@ -61,7 +59,7 @@ def in_lists(name: str, value: str) -> Test:
 
 def _read(type: str, name: str, asked: Asked, depth: int) -> Test:
     if not is_chain(name):
-        if not _has_parameter(type, name, asked.setting):
+        if not _has_parameter(type, name):
             raise Unknown(f"{type} has no search parameter '{name}'")
         return asked.leaf(type, name)
     if depth == DEEPEST:
@@ -127,12 +125,13 @@ def _within(code: str, wanted: str, rest: str, asked: Asked, depth: int) -> Test
 
 def _reference(type: str, code: str, asked: Asked) -> tuple[str, ...]:
     """The types that a reference parameter may point at; none: any."""
-    parameter = parameters(type, asked.setting.extra).get(code)
+    parameter = tables.search_parameters(type).get(code)
     if parameter is None:
         raise Unknown(f"{type} has no search parameter '{code}'")
     if parameter.kind != "reference":
         raise Unknown(f"'{code}' of {type} is a {parameter.kind}: only references can be followed")
-    check_ready(type, code, asked.setting, asked.name)
+    if code in left_out(type):
+        raise NotSupported(left_out(type)[code], asked.name)
     return parameter.targets
 
 
@@ -141,6 +140,6 @@ def _check_type(type: str, asked: Asked) -> None:
         raise Invalid(f"'{type}' is not a resource type", asked.name)
 
 
-def _has_parameter(type: str, name: str, setting: Setting) -> bool:
+def _has_parameter(type: str, name: str) -> bool:
     code = name.partition(":")[0]
-    return code in ON_ALL or code in parameters(type, setting.extra)
+    return code in ON_ALL or code in tables.search_parameters(type)

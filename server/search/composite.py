@@ -15,7 +15,6 @@ from server.fhirpath.paths import Path, Step, Unsupported, alternatives, compile
 from server.keys import LINK, PART, TERM, All, Entry, Link, Span, Term, Test, Text, Together
 from server.keys import Any as AnyOf
 from server.model import tables
-from server.search.definitions import Extra, parameters
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Asked, Extract, Kind, Setting, Value, split
 
@@ -39,13 +38,10 @@ class Place(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def places(type: str, code: str, extra: Extra) -> tuple[Place, ...]:
+@functools.cache
+def places(type: str, code: str) -> tuple[Place, ...]:
     """The places of a composite parameter. Raises Unsupported, naming what cannot be indexed."""
-    return _places(type, parameters(type, extra)[code])
-
-
-@functools.lru_cache(512)
-def _places(type: str, parameter: tables.Parameter) -> tuple[Place, ...]:
+    parameter = tables.search_parameters(type)[code]
     return tuple(_place(type, alternative, parameter) for alternative in alternatives(parameter.expression))
 
 
@@ -117,8 +113,7 @@ def _part(type: str, place: str, node: str, expressions: Sequence[str], kind: st
 def entries(resource: dict[str, Any], setting: Setting) -> list[Entry]:
     """The parts of all occurrences in a resource."""
     found: list[Entry] = []
-    type = resource["resourceType"]
-    for place in _indexed(type, setting.extra.get(type, ())):
+    for place in _indexed(resource["resourceType"]):
         for number, occurrence in enumerate(_walk([resource], place.steps)):
             for part in place.parts:
                 values: list[Value] = []
@@ -132,29 +127,29 @@ def entries(resource: dict[str, Any], setting: Setting) -> list[Entry]:
     return found
 
 
-@functools.lru_cache(512)
-def _indexed(type: str, added: tuple[tables.Parameter, ...]) -> tuple[Place, ...]:
+@functools.cache
+def _indexed(type: str) -> tuple[Place, ...]:
     """The repeating places of a type with the parts of all its composites, each once."""
     parts: dict[tuple[str, tuple[str, ...]], dict[str, Part]] = {}
-    for parameter in parameters(type, {type: added}).values():
+    for code, parameter in tables.search_parameters(type).items():
         if parameter.kind == "composite":
-            for place in _possible(type, parameter):
+            for place in _possible(type, code):
                 if place.steps:
                     parts.setdefault((place.name, place.steps), {}).update((one.param, one) for one in place.parts)
     return tuple(Place(name, steps, tuple(found.values())) for (name, steps), found in parts.items())
 
 
-def _possible(type: str, parameter: tables.Parameter) -> tuple[Place, ...]:
+def _possible(type: str, code: str) -> tuple[Place, ...]:
     try:
-        return _places(type, parameter)
+        return places(type, code)
     except Unsupported:
         return ()
 
 
-def why_not(type: str, code: str, extra: Extra) -> str:
+def why_not(type: str, code: str) -> str:
     """Why a composite cannot be searched for; '' when it can."""
     try:
-        places(type, code, extra)
+        places(type, code)
     except Unsupported as error:
         return f"the composite is not supported: {error}"
     return ""
@@ -171,9 +166,9 @@ def _walk(nodes: Sequence[Any], keys: Sequence[str]) -> list[Any]:
 def test(type: str, code: str, asked: Asked, setting: Setting) -> Test:
     """`a$b` as a test: at one of the places, all components. Raises Invalid."""
     values = split(asked.value, "$")
-    found = places(type, code, setting.extra)
+    found = places(type, code)
     if len(values) != len(found[0].parts):
-        names = "$".join(component.code for component in parameters(type, setting.extra)[code].components)
+        names = "$".join(component.code for component in tables.search_parameters(type)[code].components)
         raise Invalid(f"'{asked.value}' is not a value of '{code}': expected {names}", asked.name)
     tests: list[Test] = []
     for place in found:

@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from server.errors import Invalid
+from server.errors import Invalid, NotSupported
 from server.model import tables
-from server.search.definitions import parameters
 from server.search.index import left_out
-from server.search.kinds.kind import Setting
-from server.search.ready import check_ready
 
 ANY = "*"
 NAMES = ("_include", "_revinclude")
@@ -28,7 +25,7 @@ class Include:
     iterate: bool = False
 
 
-def read(searched: str, name: str, value: str, setting: Setting) -> Include:
+def read(searched: str, name: str, value: str) -> Include:
     """One parameter of a search for `searched`. Raises Invalid or NotSupported, naming the parameter."""
     code, colon, modifier = name.partition(":")
     if colon and modifier != "iterate":
@@ -44,24 +41,25 @@ def read(searched: str, name: str, value: str, setting: Setting) -> Include:
     if not reverse and not iterate and type != searched:
         raise Invalid(f"{name} names '{type}', but the search is for {searched}", name)
     if parameter != ANY:
-        _check(type, parameter, searched if reverse and not iterate else target, name, setting)
+        _check(type, parameter, searched if reverse and not iterate else target, name)
     return Include(type, parameter, target, reverse, iterate)
 
 
-def _check(type: str, code: str, target: str, name: str, setting: Setting) -> None:
-    parameter = parameters(type, setting.extra).get(code)
+def _check(type: str, code: str, target: str, name: str) -> None:
+    parameter = tables.search_parameters(type).get(code)
     if parameter is None or parameter.kind != "reference":
         raise Invalid(f"{type} has no reference parameter '{code}' to include by", name)
-    check_ready(type, code, setting, name)
+    if code in left_out(type):
+        raise NotSupported(left_out(type)[code], name)
     if target and parameter.targets and target not in parameter.targets:
         raise Invalid(f"'{code}' of {type} never refers to a {target}", name)
 
 
-def references(type: str, setting: Setting) -> dict[str, tuple[str, ...]]:
+def references(type: str) -> dict[str, tuple[str, ...]]:
     """The parameters of a type to include by -> the types that they may point at (none: any)."""
-    missing, waiting = left_out(type, setting.extra), setting.waiting
+    missing = left_out(type)
     return {
         code: parameter.targets
-        for code, parameter in parameters(type, setting.extra).items()
-        if parameter.kind == "reference" and code not in missing and f"{type}.{code}" not in waiting
+        for code, parameter in tables.search_parameters(type).items()
+        if parameter.kind == "reference" and code not in missing
     }

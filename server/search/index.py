@@ -14,7 +14,6 @@ from server.fhirpath.paths import Path, Unsupported, compile_paths
 from server.keys import LINK, SPAN, TERM, TEXT, WORD, Entry
 from server.model import tables
 from server.search import composite, inner, pinyin, words
-from server.search.definitions import Extra, parameters
 from server.search.kinds import KINDS
 from server.search.kinds.kind import Extract, Setting, Value
 
@@ -59,7 +58,7 @@ class _Type(NamedTuple):
 def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
     """All entries of a valid resource, each once, ranks set (keys.Entry)."""
     type = resource["resourceType"]
-    compiled = _compiled(type, setting.extra.get(type, ()))
+    compiled = _compiled(type)
     entries: list[Entry] = []
     computed = [compute(resource) for _, _, compute in _COMPUTED.get(type, ())]
     for place, values in enumerate(itertools.chain(computed, compiled.run(resource, setting))):
@@ -88,9 +87,9 @@ def index(resource: dict[str, Any], setting: Setting) -> tuple[Entry, ...]:
 _entry = tuple.__new__  # what Entry(…) does, without its keyword arguments: half the time of making one
 
 
-def left_out(type: str, extra: Extra) -> dict[str, str]:
+def left_out(type: str) -> dict[str, str]:
     """Parameters of a type that are not indexed: code -> why."""
-    return _compiled(type, extra.get(type, ())).missing
+    return _compiled(type).missing
 
 
 def _ranked(shape: str, param: str, values: Iterable[Value]) -> list[Entry]:
@@ -107,35 +106,28 @@ def _ranked(shape: str, param: str, values: Iterable[Value]) -> list[Entry]:
     return found + [Entry(shape, param, *value, rank=3) for value in in_units]
 
 
-@functools.lru_cache(512)
-def _compiled(type: str, added: tuple[tables.Parameter, ...]) -> _Type:
+@functools.cache
+def _compiled(type: str) -> _Type:
     root, missing = _Branch("", None), dict[str, str]()
     params: list[tuple[str, str]] = []
     computed = {code for code, _, _ in _COMPUTED.get(type, ())}
-    defined = parameters(type, {type: added})
-    for parameter in defined.values():
+    for parameter in tables.search_parameters(type).values():
         if parameter.code in _APART or parameter.code in computed:
             continue
         if type == "Bundle" and parameter.code in inner.FIRST:
             continue
-        why_not = _add(root, parameter, type, params, added)
+        why_not = _add(root, parameter, type, params)
         if why_not:
             missing[parameter.code] = why_not
-    composed = any(parameter.kind == "composite" for parameter in defined.values())
+    composed = any(parameter.kind == "composite" for parameter in tables.search_parameters(type).values())
     first = [(shape, f"{type}.{code}") for code, shape, _ in _COMPUTED.get(type, ())]
     return _Type(first + params, _generate(root, len(params)), missing, composed)
 
 
-def _add(
-    root: _Branch,
-    parameter: tables.Parameter,
-    type: str,
-    params: list[tuple[str, str]],
-    added: tuple[tables.Parameter, ...],
-) -> str:
+def _add(root: _Branch, parameter: tables.Parameter, type: str, params: list[tuple[str, str]]) -> str:
     """Grows the tree by a parameter's paths; why not, if that cannot be."""
     if parameter.kind == "composite":
-        return composite.why_not(type, parameter.code, {type: added})
+        return composite.why_not(type, parameter.code)
     kind = KINDS[parameter.kind]
     if not parameter.expression:
         return f"{parameter.code} is not supported yet"

@@ -12,12 +12,10 @@ from server.model import tables
 from server.model.subset import Subset, asked
 from server.search import chain, composite, include, words
 from server.search import filter as filters
-from server.search.definitions import parameters as parameters_of
 from server.search.index import left_out
 from server.search.kinds import KINDS
 from server.search.kinds.date import EARLIEST, LATEST, bounds, instants, split_prefix
 from server.search.kinds.kind import Asked, Setting, split, unescape
-from server.search.ready import check_ready
 
 Parameters = Sequence[tuple[str, str]]
 CURSOR = "_cursor"
@@ -112,9 +110,7 @@ def _one(query: Query, name: str, value: str, setting: Setting) -> None:
     elif code in NOT_YET:
         raise NotSupported(f"the parameter '{code}' is not supported yet", name)
     elif chain.is_chain(name):
-        query.tests.append(
-            chain.read(query.type, name, lambda type, rest: _last(type, rest, name, value, setting), setting)
-        )
+        query.tests.append(chain.read(query.type, name, lambda type, rest: _last(type, rest, name, value, setting)))
     else:
         query.tests.append(criterion(query.type, code, modifier, name, value, setting))
 
@@ -135,10 +131,12 @@ def _last(type: str, rest: str, name: str, value: str, setting: Setting) -> Test
 
 def criterion(type: str, code: str, modifier: str, name: str, value: str, setting: Setting) -> Test:
     """One `code:modifier=a,b` as a test: the values are alternatives."""
-    parameter = parameters_of(type, setting.extra).get(code)
+    parameter = tables.search_parameters(type).get(code)
     if parameter is None:
         raise chain.Unknown(f"{type} has no search parameter '{name}'")
-    check_ready(type, code, setting, name)
+    why_not = left_out(type).get(code)
+    if why_not:
+        raise NotSupported(why_not, name)
     values = split(value.replace(" ", "") if code in BLANKS_DO_NOT_COUNT else value, ",")
     if parameter.kind == "composite":
         if modifier:
@@ -206,7 +204,7 @@ def _stamp(milliseconds: int) -> int:
     return max(0, min(stamp_of(milliseconds), 2**63 - 1))
 
 
-def _sort(query: Query, name: str, value: str, setting: Setting) -> None:
+def _sort(query: Query, name: str, value: str, _: Setting) -> None:
     _plain(name)
     sorts: list[Sort] = []
     for key in value.split(","):
@@ -216,13 +214,12 @@ def _sort(query: Query, name: str, value: str, setting: Setting) -> None:
         if code in ("_id", "_lastUpdated"):
             sorts.append(Sort(code, "", descending))
             continue
-        parameter = parameters_of(query.type, setting.extra).get(code)
+        parameter = tables.search_parameters(query.type).get(code)
         if parameter is None:
             raise Invalid(f"{query.type} has no search parameter '{code}' to sort by", name)
         kind = KINDS.get(parameter.kind)  # a composite is none
-        if kind is None or not kind.sortable or code in left_out(query.type, setting.extra):
+        if kind is None or not kind.sortable or code in left_out(query.type):
             raise NotSupported(f"sorting by '{code}' ({parameter.kind}) is not supported", name)
-        check_ready(query.type, code, setting, name)
         sorts.append(Sort(f"{query.type}.{code}", kind.shape, descending))
     query.sorts = tuple(sorts)
 
@@ -234,8 +231,8 @@ def _count(query: Query, name: str, value: str, _: Setting) -> None:
     query.count = int(value[:9])
 
 
-def _include(query: Query, name: str, value: str, setting: Setting) -> None:
-    query.includes.append(include.read(query.type, name, value, setting))
+def _include(query: Query, name: str, value: str, _: Setting) -> None:
+    query.includes.append(include.read(query.type, name, value))
 
 
 def _list(query: Query, name: str, value: str, _: Setting) -> None:
@@ -264,11 +261,11 @@ def _filter(query: Query, name: str, value: str, setting: Setting) -> None:
 
     def compared(path: str, spelled: filters.Spelled) -> Test:
         def leaf(type: str, code: str) -> Test:
-            modifier, text = spelled(parameters_of(type, setting.extra)[code].kind)
+            modifier, text = spelled(tables.search_parameters(type)[code].kind)
             return _last(type, f"{code}:{modifier}".rstrip(":"), name, text, setting)
 
         try:
-            return chain.read(query.type, path, leaf, setting)
+            return chain.read(query.type, path, leaf)
         except chain.Unknown as unknown:
             raise Invalid(f"_filter: {unknown}", name) from unknown
 

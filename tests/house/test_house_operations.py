@@ -13,7 +13,7 @@ def row(one: Operation) -> str:
     levels = ", ".join((*one.levels, *(["version"] if one.versions else [])))
     types = "all" if ANY in one.types else ", ".join(one.types)
     takes = " ".join(f"`{p.name}`" for p in one.parameters if p.use == "in")
-    by = "POST" if one.affects_state and not one.shows else "GET, POST"
+    by = "POST" if one.affects_state else "GET, POST"
     return f"| `${one.code}` | {one.title} | {levels} | {types} | {by} | {takes} | {'R4' if one.base else 'ours'} |"
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from server.errors import Invalid, NotSupported
 from server.keys import Test
-from server.search.definitions import Extra
 
 Value = tuple[str, str, int, int]
 """An index entry before it has a parameter and a rank: key, scope, low, high of keys.Entry."""
@@ -27,16 +26,13 @@ def no_codes(modifier: str, asked: str) -> Sequence[tuple[str, str]]:
 class Setting:
     """What both sides need to know: the zone of dates without one, and our own base URL (no slash at the end).
 
-    `codes` is the terminology as one search needs it, looked up before. `extra` are the parameters of stored
-    SearchParameter resources; `waiting` says of those that cannot be searched by yet (`Patient.code`) why.
+    `codes` is the terminology as one search needs it, looked up before.
     """
 
     zone: tzinfo
     base: str
     text: str = "narrative"  # what _text and _content can search: off | narrative | content
     codes: Codes = no_codes
-    extra: Extra = field(default_factory=dict, hash=False)
-    waiting: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
