@@ -40,12 +40,11 @@ class Compartment:
 
     def test(self, type: str) -> Test:
         """Whether a resource of `type` belongs to it. Raises Invalid for a type that never does."""
-        codes = tables.compartment(self.type).get(type)
-        if codes is None and type != self.type:
+        if type != self.type and type not in tables.compartment(self.type):
             raise Invalid(f"a {type} never belongs to a {self.type}: {', '.join(self.types())} may", type)
-        codes = codes or []
-        links: list[Test] = [Link(f"{type}.{code}", f"{self.type}/{self.id}") for code in codes if code != "{def}"]
-        own: list[Test] = [Ids((self.id,))] if "{def}" in codes or type == self.type else []
+        codes = tables.compartment_references(self.type, type)
+        links: list[Test] = [Link(f"{type}.{code}", f"{self.type}/{self.id}") for code in codes]
+        own: list[Test] = [Ids((self.id,))] if type == self.type else []  # R4 has `{def}` for owners only
         return Any((*links, *own))
 
 

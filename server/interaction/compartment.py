@@ -65,11 +65,10 @@ class Walk:
         return hits, Position(onward) if onward is not None else None
 
     def _stages(self) -> list[str]:
-        codes = tables.compartment(self.owners.type)
-        return [type for type in self.types if self._codes(type) and type in codes]
+        return [type for type in self.types if self._codes(type)]
 
     def _codes(self, type: str) -> list[str]:
-        return [code for code in tables.compartment(self.owners.type).get(type, ()) if code != "{def}"]
+        return tables.compartment_references(self.owners.type, type)
 
     def _owners(self, owners: Sequence[Version], after: str | None, limit: int) -> tuple[list[Version], str | None]:
         if self.owners.type not in self.types:

@@ -6,7 +6,7 @@ from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.ids import new_id
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, plan_create
+from server.interaction.plan import Planned, Taken, plan_create, write_one
 
 
 async def create(api: Api, context: Context, type: str, raw: bytes, if_none_exist: str = "") -> Written:
@@ -16,12 +16,10 @@ async def create(api: Api, context: Context, type: str, raw: bytes, if_none_exis
     """
     accepted, id = accept(raw, type), new_id()
 
-    async def plan(taken: Taken) -> list[Planned]:
+    async def plan(taken: Taken) -> Planned:
         if not if_none_exist:
-            return [plan_create(api, accepted, id)]
+            return plan_create(api, accepted, id)
         found, claim = await match(api, context, type, if_none_exist, taken)
-        return [Planned(None, found) if found else plan_create(api, accepted, id, claim, taken)]
+        return Planned(None, found) if found else plan_create(api, accepted, id, claim, taken)
 
-    written = (await carry_out(api, plan))[0]
-    assert written is not None
-    return written
+    return await write_one(api, plan)

@@ -10,7 +10,7 @@ from server.interaction.api import Api
 from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, living_version, plan_change
+from server.interaction.plan import Planned, living_version, plan_change, write_one
 from server.keys import Version
 from server.model import json_patch
 
@@ -32,12 +32,7 @@ async def patch(api: Api, context: Context, type: str, id: str, given: Patch, if
     NotFound, Gone, Stale (If-Match), Forbidden, TooCostly.
     """
 
-    async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_patch(api, context, type, id, "", given, if_match)]
-
-    written = (await carry_out(api, plan))[0]
-    assert written is not None
-    return written
+    return await write_one(api, lambda taken: plan_patch(api, context, type, id, "", given, if_match))
 
 
 async def conditional_patch(
@@ -45,12 +40,7 @@ async def conditional_patch(
 ) -> Written:
     """Patches the one resource that matches the criteria. Raises NotFound when none does, Stale when several do."""
 
-    async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_patch(api, context, type, "", criteria, given, if_match)]
-
-    written = (await carry_out(api, plan))[0]
-    assert written is not None
-    return written
+    return await write_one(api, lambda taken: plan_patch(api, context, type, "", criteria, given, if_match))
 
 
 async def plan_patch(

@@ -155,6 +155,17 @@ async def carry_out(api: Api, plan: Callable[[Taken], Awaitable[Sequence[Planned
     raise Conflict(f"other writers were faster {api.limits.write_attempts} times: try again")
 
 
+async def write_one(api: Api, plan: Callable[[Taken], Awaitable[Planned]]) -> Written:
+    """carry_out for a plan of one write that is never a deletion, so that there is always a version to show."""
+
+    async def only(taken: Taken) -> list[Planned]:
+        return [await plan(taken)]
+
+    written = (await carry_out(api, only))[0]
+    assert written is not None
+    return written
+
+
 async def current_version(api: Api, context: Context, type: str, id: str) -> Version | None:
     """What is there; Forbidden when the caller may not see it, so that nobody writes over it."""
     current, hidden = await api.records(context).look(type, id)

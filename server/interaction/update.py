@@ -7,7 +7,7 @@ from server.interaction.conditional import match
 from server.interaction.context import Context
 from server.interaction.ids import check_id, new_id
 from server.interaction.outcome import Written
-from server.interaction.plan import Planned, Taken, carry_out, plan_create, plan_over, plan_update
+from server.interaction.plan import Planned, Taken, plan_create, plan_over, plan_update, write_one
 
 
 def only_new(if_none_match: str, at: str = "http.If-None-Match") -> bool:
@@ -29,12 +29,7 @@ async def update(
         raise Invalid(f"the body's id is {accepted.resource.get('id')!r}, the address says '{id}'", f"{type}.id")
     check_id(id, f"{type}.id")
 
-    async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_update(api, context, accepted, id, if_match, new=new)]
-
-    written = (await carry_out(api, plan))[0]
-    assert written is not None
-    return written
+    return await write_one(api, lambda taken: plan_update(api, context, accepted, id, if_match, new=new))
 
 
 async def conditional_update(
@@ -43,12 +38,9 @@ async def conditional_update(
     """Updates the one resource that matches the criteria; creates one when none does."""
     accepted, id = accept(raw, type), new_id()
 
-    async def plan(taken: Taken) -> list[Planned]:
-        return [await plan_conditional_update(api, context, accepted, criteria, id, taken, if_match, new)]
-
-    written = (await carry_out(api, plan))[0]
-    assert written is not None
-    return written
+    return await write_one(
+        api, lambda taken: plan_conditional_update(api, context, accepted, criteria, id, taken, if_match, new)
+    )
 
 
 async def plan_conditional_update(

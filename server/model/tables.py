@@ -224,3 +224,8 @@ def compartment(code: str) -> Mapping[str, list[str]]:
     """
     found: dict[str, list[str]] = table("compartments")[code]
     return found
+
+
+def compartment_references(code: str, type_: str) -> list[str]:
+    """The reference parameters that put a resource of a type into a compartment, the owner's own `{def}` apart."""
+    return [parameter for parameter in compartment(code).get(type_, ()) if parameter != "{def}"]

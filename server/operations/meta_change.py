@@ -11,7 +11,7 @@ from server.interaction.accept import accept
 from server.interaction.api import Api
 from server.interaction.context import Context
 from server.interaction.operation import INSTANCE, Call, Operation, Parameter, Result
-from server.interaction.plan import Planned, Taken, carry_out, living_version, plan_change
+from server.interaction.plan import Planned, Taken, living_version, plan_change, write_one
 from server.model.labels import with_labels, without_labels
 from server.model.raw import members
 from server.model.subset import subsetted
@@ -34,15 +34,14 @@ async def _change(api: Api, context: Context, call: Call, change: Change) -> Res
     given = call.raw("meta")
     assert given is not None  # the definition demands it
 
-    async def plan(taken: Taken) -> list[Planned]:
+    async def plan(taken: Taken) -> Planned:
         seen = await living_version(api, context, call.type, call.id)
         accepted = accept(change(members(seen.body), given), call.type)
         if subsetted(accepted.resource):
             raise Unprocessable("the tag SUBSETTED is for parts of resources, this is a whole one", "meta.tag")
-        return [plan_change(api, accepted, seen)]
+        return plan_change(api, accepted, seen)
 
-    written = (await carry_out(api, plan))[0]
-    assert written is not None
+    written = await write_one(api, plan)
     return answer(members(written.version.body)["meta"])
 
 
