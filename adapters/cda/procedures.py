@@ -9,7 +9,6 @@ from adapters.cda.values import stated, value_of
 from adapters.contract import Resource
 from adapters.kit.resource import Made
 
-NOTES = ("procedure-note", "procedure-outcome", "procedure-name")
 _SURGEON, _ANAESTHETIST = "手术者", "麻醉医师"
 
 

@@ -15,6 +15,7 @@ from adapters.engine.records import FINAL
 from adapters.engine.retention import Retention
 from adapters.kit import charset
 from adapters.kit.habits import Habits
+from adapters.listeners.folder import SETTLED_SECONDS
 from adapters.registry import names
 
 
@@ -195,13 +196,13 @@ KINDS: dict[str, Table] = {
         "path": (_path, REQUIRED),
         "pattern": (_text, "*"),
         "every": (duration, 2.0),
-        "settled": (duration, 2.0),
+        "settled": (duration, SETTLED_SECONDS),
         "file_bytes": (_size, 256 << 20),
     },
     "file": {
         "path": (_path, REQUIRED),
         "every": (duration, 2.0),
-        "settled": (duration, 2.0),
+        "settled": (duration, SETTLED_SECONDS),
         "file_bytes": (_size, 256 << 20),
     },
 }

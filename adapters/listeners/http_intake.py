@@ -6,7 +6,7 @@ server did not take it, send it again. Where it is answered from the journal: 20
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from adapters.contract import Problem
 from adapters.engine.engine import COMMIT_SECONDS, Arrival, Engine, Outcome
 from adapters.engine.journal_file import JournalError
+from adapters.listeners.asgi import Message, Receive, Send, answer, header, lifespan
 from adapters.listeners.hl7v2_receiver import Receiver
 from adapters.listeners.mllp import is_loopback
 from adapters.registry import NoAdapter
@@ -21,10 +22,6 @@ from adapters.wire import to_json
 
 if TYPE_CHECKING:
     import uvicorn
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 HL7 = "x-application/hl7-v2+er7"
 ACCEPTED = ("x-application/hl7-v2+er7", "application/hl7-v2", "text/plain", "application/octet-stream", "")
@@ -61,7 +58,7 @@ class Intake:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
@@ -75,11 +72,7 @@ class Intake:
         except _Refused as refused:
             status, content_type = refused.status, "text/plain; charset=utf-8"
             body = refused.text.encode() + b"\n"
-        headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
-        if status == 405:
-            headers.append((b"allow", b"POST"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await answer(send, status, content_type, body, allow=b"POST")
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         try:
@@ -104,7 +97,7 @@ class Intake:
         return bytes(body)
 
     async def _hl7v2(self, scope: Message, body: bytes) -> tuple[int, str, bytes]:
-        media = _header(scope, b"content-type").partition(";")[0].strip().lower()
+        media = header(scope, b"content-type").partition(";")[0].strip().lower()
         if media not in ACCEPTED:
             raise _Refused(415, f"{media} is no HL7 v2; send {HL7} or text/plain")
         return 200, HL7, await self._receiver.answer(body)
@@ -154,18 +147,6 @@ def _result(arrival: Arrival, outcome: Outcome) -> dict[str, Any]:
 def _problem(problem: Problem) -> dict[str, Any]:
     parts = {name: getattr(problem, name) for name in ("severity", "code", "text", "field", "line", "column")}
     return {name: value for name, value in parts.items() if value not in ("", None)}
-
-
-def _header(scope: Message, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        event = await receive()
-        await send({"type": event["type"] + ".complete"})
-        if event["type"] == "lifespan.shutdown":
-            return
 
 
 def http_server(host: str, port: int, application: Intake, *, allow_open: bool = False) -> "uvicorn.Server":

@@ -7,11 +7,12 @@ could be read at all is sent to the FHIR server as raw bytes, also when it could
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapters.delivery import Delivery
+from adapters.listeners.asgi import Message, Receive, Send, answer, header, lifespan
 from adapters.listeners.mllp import is_loopback
 from adapters.regional_soap import ADAPTER
 from adapters.regional_soap.answer import acknowledgement, enveloped, fault, wsdl
@@ -21,9 +22,6 @@ from adapters.runner import Conversion, convert, now
 if TYPE_CHECKING:
     import uvicorn
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Deliver = Callable[[Conversion], Delivery]
 Answer = tuple[int, str, bytes]
 
@@ -40,16 +38,12 @@ class SoapService:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         if scope["type"] != "http":
             return
         status, media, body = await self._answer(scope, receive)
-        headers = [(b"content-type", media.encode()), (b"content-length", b"%d" % len(body))]
-        if status == 405:
-            headers.append((b"allow", b"GET, POST"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await answer(send, status, media, body, allow=b"GET, POST")
 
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
         if scope["method"] == "GET":
@@ -77,8 +71,8 @@ class SoapService:
         code = "AR" if delivery.status == "again" else "AE" if _at_fault(conversion, delivery) else "AA"
         problems = [*conversion.problems, *delivery.problems]
         at = f"{datetime.now(_CHINA):%Y%m%d%H%M%S}"
-        answer = acknowledgement(envelope, problems, code, at, str(uuid.uuid4()))
-        return 200, _MEDIA.get(envelope.soap, _XML), enveloped(answer, envelope)
+        acknowledged = acknowledgement(envelope, problems, code, at, str(uuid.uuid4()))
+        return 200, _MEDIA.get(envelope.soap, _XML), enveloped(acknowledged, envelope)
 
 
 def _at_fault(conversion: Conversion, delivery: Delivery) -> bool:
@@ -98,16 +92,8 @@ async def _body(receive: Receive, most: int) -> bytes | None:
 
 
 def _address(scope: Message) -> str:
-    host = next((value.decode("latin-1") for key, value in scope["headers"] if key == b"host"), "127.0.0.1")
+    host = header(scope, b"host", "127.0.0.1")
     return f"{scope.get('scheme', 'http')}://{host}{scope['path']}"
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        event = await receive()
-        await send({"type": event["type"] + ".complete"})
-        if event["type"] == "lifespan.shutdown":
-            return
 
 
 def soap_server(host: str, port: int, service: SoapService, *, allow_open: bool = False) -> "uvicorn.Server":

@@ -7,7 +7,6 @@ from adapters.roles.cut import Cut, cut_csv, cut_json
 from adapters.roles.record import Record, columns_of, spelled
 
 _JSON, _CSV = "application/json", "text/csv"
-_HL7_V2 = (b"MSH", b"FHS", b"BHS")
 
 
 def recognises(content: bytes, name: str) -> bool:
